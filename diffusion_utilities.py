@@ -170,7 +170,7 @@ class UnetDown(nn.Module):
 
 
 class UnetUp(nn.Module):
-    """Joins the skip connection, then doubles the size: x and skip, together in_channels → (n, out_channels, 2h, 2w)."""
+    """Joins the skip connection, doubles the size: x and skip, together in_channels → (n, out_channels, 2h, 2w)."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -342,10 +342,10 @@ def load_pretrained(name_or_path: str | Path, device: torch.device | str | None 
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
         raise ValueError(f"{path} holds no state_dict, that is a dictionary of tensors")
     try:
-        n_feat, in_channels = state["init_conv.conv1.0.weight"].shape[:2]
-        n_cfeat = state["contextembed1.model.0.weight"].shape[1]
-        height = 4 * state["up0.0.weight"].shape[2]
-        model = ContextUnet(in_channels, n_feat, n_cfeat, height)
+        n_feat, in_channels, _, _ = state["init_conv.conv1.0.weight"].shape
+        _, n_cfeat = state["contextembed1.model.0.weight"].shape
+        _, _, quarter, _ = state["up0.0.weight"].shape
+        model = ContextUnet(in_channels, n_feat, n_cfeat, height=4 * quarter)
         model.load_state_dict(state)
     except KeyError as missing:
         raise ValueError(f"{path} is not a checkpoint of ContextUnet: it has no {missing}") from None
@@ -522,7 +522,7 @@ def _check_request(n_sample: int, context: Tensor | None, save_rate: int, model:
     if not isinstance(save_rate, int) or save_rate < 1:
         raise ValueError(f"save_rate must be a whole number of at least 1, got {save_rate!r}")
     if context is not None:
-        width = getattr(model, "n_cfeat", context.shape[-1])
+        width = getattr(model, "n_cfeat", context.shape[-1] if context.ndim else 0)
         if context.shape != (n_sample, width):
             raise ValueError(
                 f"context must have shape ({n_sample}, {width}), one row for each sample, not {tuple(context.shape)}"
@@ -570,7 +570,7 @@ def _sample(
     with evaluating(model):
         x = draw()  # x_T
         frames = [x.cpu().numpy()]
-        for i, (t, t_next) in enumerate(tqdm(pairs, disable=not progress, leave=False), start=1):
+        for i, (t, t_next) in enumerate(tqdm(pairs, leave=False) if progress else pairs, start=1):
             z = draw() if t_next > 0 else torch.zeros_like(x)  # noise added last would stay in the picture
             x = step(x, t, t_next, predict(x, t), z)
             if i % save_rate == 0 or i == len(pairs):
@@ -757,7 +757,8 @@ def load_sprites(sfilename: str | Path, lfilename: str | Path) -> tuple[np.ndarr
         if not Path(name).is_file():
             raise FileNotFoundError(f"no file {name}")
         try:
-            arrays.append(np.load(name, allow_pickle=False))
+            with Path(name).open("rb") as file:
+                arrays.append(np.lib.format.read_array(file, allow_pickle=False))
         except (ValueError, EOFError, OSError) as error:
             raise ValueError(f"{name} is not a complete .npy array of numbers: {error}") from error
     sprites, labels = arrays
@@ -771,9 +772,11 @@ def load_sprites(sfilename: str | Path, lfilename: str | Path) -> tuple[np.ndarr
             f"{lfilename}: expected numbers of shape ({len(sprites)}, number of classes), one row for each sprite, "
             f"got {labels.dtype} {labels.shape}"
         )
+    with np.errstate(over="ignore"):
+        labels = labels.astype(np.float32)
     if not np.isfinite(labels).all():
-        raise ValueError(f"{lfilename}: row {int(np.argwhere(~np.isfinite(labels))[0, 0])} is not finite")
-    return sprites, labels.astype(np.float32)
+        raise ValueError(f"{lfilename}: row {int(np.argwhere(~np.isfinite(labels))[0, 0])} is not finite in float32")
+    return sprites, labels
 
 
 class CustomDataset(Dataset):
@@ -819,7 +822,7 @@ def sprite_tensors(
     1,788 sprites take 5 MB, so there is no need to load them picture by picture.
     """
     images = torch.from_numpy(sprites).to(device).permute(0, 3, 1, 2) / 127.5 - 1
-    return images.contiguous(), torch.from_numpy(labels).to(device)
+    return images.contiguous(), torch.from_numpy(labels).to(device, torch.float32)
 
 
 def _hue_rotation(angle: Tensor) -> Tensor:
@@ -830,8 +833,8 @@ def _hue_rotation(angle: Tensor) -> Tensor:
     return cos * torch.eye(3, device=angle.device) + (1 - cos) * grey + sin * cross
 
 
-def augment(images: Tensor, hue: float = 0.15, generator: torch.Generator | None = None) -> Tensor:
-    """Mirror each image (n, 3, h, w) with probability 1/2 and turn its hues by a normal angle of spread ``hue`` radians.
+def augment(images: Tensor, hue: float = 0.05, generator: torch.Generator | None = None) -> Tensor:
+    """Mirror images (n, 3, h, w) with probability 1/2 and turn their hues by normal angles of spread ``hue`` (radians).
 
     A mirrored hero is a hero; a carrot of another orange is a carrot; a blue one would not be.
     """
@@ -845,7 +848,9 @@ def augment(images: Tensor, hue: float = 0.15, generator: torch.Generator | None
 def sprite_batches(
     images: Tensor, labels: Tensor, batch_size: int, generator: torch.Generator | None = None
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless shuffled, augmented batches (images, labels); each pass over the set shows every sprite once.
+    """Endless augmented batches (images, labels), the set shuffled anew in each pass over it.
+
+    A pass shows every sprite once, but leaves out the few that would not fill a last batch.
 
     Raises:
         ValueError: batch_size is not between 1 and the number of sprites.
@@ -900,8 +905,10 @@ def _mosaic(x: Tensor | np.ndarray, n_rows: int) -> np.ndarray:
     """Pictures (n, 3, h, w) in [-1, 1] as one picture in [0, 1] of n_rows rows, white where there are not enough."""
     if n_rows < 1:
         raise ValueError(f"expected at least 1 row, got {n_rows}")
-    x = torch.as_tensor(x).detach().cpu().float()
-    grid = make_grid(x.clamp(-1, 1), nrow=math.ceil(len(x) / n_rows), padding=1, pad_value=1.0)
+    x = torch.as_tensor(x).detach().cpu().float().clamp(-1, 1)
+    n_columns = math.ceil(len(x) / n_rows)
+    x = torch.cat([x, x.new_ones(n_rows * n_columns - len(x), *x.shape[1:])])
+    grid = make_grid(x, nrow=n_columns, padding=1, pad_value=1.0)
     return to_unit(grid)
 
 
@@ -1039,7 +1046,9 @@ def nearest_sprite(samples: Tensor, sprites: Tensor) -> tuple[Tensor, Tensor]:
     A distance of 0 is an exact copy; sprites count mirrored as well, for a mirrored copy is a copy.
     """
     flat = samples.flatten(1)
-    plain = torch.cdist(flat, sprites.flatten(1))
-    mirrored = torch.cdist(flat, sprites.flip(3).flatten(1))
+    # by differences, not by |a|² - 2ab + |b|²: its rounding would make a copy look like a near copy
+    exact = "donot_use_mm_for_euclid_dist"
+    plain = torch.cdist(flat, sprites.flatten(1), compute_mode=exact)
+    mirrored = torch.cdist(flat, sprites.flip(3).flatten(1), compute_mode=exact)
     distance, index = torch.minimum(plain, mirrored).min(dim=1)
     return distance / math.sqrt(flat.shape[1]), index

@@ -24,7 +24,7 @@ def _ramp(tones: str) -> Ramp:
     return tuple(tuple(bytes.fromhex(tone)) for tone in tones.split())
 
 
-# Shadows lean towards blue and lights towards yellow, as under an evening sky; this keeps dark tones from looking dirty.
+# Shadows lean towards blue and lights towards yellow, as in the open air, which keeps dark tones from looking dirty.
 RAMPS: dict[str, Ramp] = {
     "red": _ramp("ff8a7a e8483f c22b35 8f1a33 5c1230"),
     "orange": _ramp("ffc27a f79239 d9661f a84318 6e2a1a"),
@@ -33,7 +33,7 @@ RAMPS: dict[str, Ramp] = {
     "lime": _ramp("dcf58a a8dc45 74b52f 4a8629 2c5a26"),
     "green": _ramp("9be37a 55b94a 318a42 1f6140 163f38"),
     "teal": _ramp("8ff0d8 3fc8b4 24978f 1a6a70 16454f"),
-    "sky": _ramp("c4efff 7dcdf5 4a9fdd 3470b0 264a7d"),
+    "sky-blue": _ramp("c4efff 7dcdf5 4a9fdd 3470b0 264a7d"),
     "blue": _ramp("9cb8ff 5b82ea 3a58c4 2b3c92 1f2860"),
     "purple": _ramp("d3a6ff a06be0 7645b8 522e88 351f5a"),
     "magenta": _ramp("ffa3e0 e65cb8 b83a92 82276f 541b4c"),

@@ -10,11 +10,11 @@ import numpy as np
 
 from .canvas import OUTLINE, RAMPS, SIZE, Canvas, Look, Ramp, box, ellipse, line
 
-BRIGHT = ["lime", "green", "teal", "sky", "blue", "purple", "magenta", "pink", "red", "orange", "yellow"]
+BRIGHT = ["lime", "green", "teal", "sky-blue", "blue", "purple", "magenta", "pink", "red", "orange", "yellow"]
 
 
 def _a(text: str) -> str:
-    return f"{'an' if text[0] in 'aeiou' else 'a'} {text}"
+    return f"{'an' if text[0] in 'aeiou' and not text.startswith('one') else 'a'} {text}"
 
 
 def _pick(rng: Random, options: dict[str, Any]) -> tuple[str, Any]:
@@ -29,10 +29,19 @@ def _colour(rng: Random, *names: str) -> tuple[str, Ramp]:
 
 def _caption(start: str, *details: str) -> str:
     """Join a start and the non-empty details: "a bat", "a bat with fangs", "a bat with fangs and big ears"."""
-    details = [detail for detail in details if detail]
-    if not details:
-        return start
-    return f"{start} with {' and '.join([', '.join(details[:-1]), details[-1]] if details[1:] else details)}"
+    *most, last = [detail for detail in details if detail] or [""]
+    listed = f"{', '.join(most)} and {last}" if most else last
+    return f"{start} with {listed}" if listed else start
+
+
+def _sheet(text: str) -> dict[str, str]:
+    """Arts drawn side by side, each below its name; ``-`` names the part that may also be missing."""
+    columns = zip(*(line.split("|") for line in text.strip().split("\n")), strict=True)
+    arts = {}
+    for column in columns:
+        name, *rows = (cell.strip() for cell in column)
+        arts[name.strip("-")] = "\n".join(row for row in rows if row)
+    return arts
 
 
 def _sym(half: str) -> str:
@@ -50,12 +59,20 @@ def _grid(art: str, x: int = 1, y: int = 1, flip: bool = False) -> np.ndarray:
     return grid[:, ::-1] if flip else grid
 
 
-def _paint(c: Canvas, art: str, materials: dict[str, Ramp], x: int = 1, y: int = 1, flip: bool = False) -> None:
-    """Like ``Canvas.stamp``, but a capital letter is a region shaded as a ball, and ``flip`` mirrors on the canvas."""
+def _paint(
+    c: Canvas,
+    art: str,
+    materials: dict[str, Ramp],
+    x: int = 1,
+    y: int = 1,
+    flip: bool = False,
+    shade: str | int = "round",
+) -> None:
+    """Like ``Canvas.stamp``, but a capital letter is a region shaded by itself, and ``flip`` mirrors on the canvas."""
     grid = _grid(art, x, y, flip)
     for letter, ramp in materials.items():
         if letter.isupper():
-            c.fill(grid == letter, ramp)
+            c.fill(grid == letter, ramp, shade)
             grid = np.where(grid == letter, ".", grid)
     legend = {first: ramp for first, ramp in materials.items() if not first.isupper()}
     c.stamp("\n".join("".join(row) for row in grid), legend)
@@ -75,6 +92,8 @@ def _facing(flip: bool) -> str:
 
 def _close_gaps(c: Canvas) -> None:
     """Fill single empty pixels that the outline would enclose; one at the very border is closed from inside."""
+    for corner in ((1, 1), (1, 14), (14, 1), (14, 14)):  # the outline around art there would cut off a border pixel
+        c.erase(box(*corner, *corner))
     reach = np.pad(c.filled, 1)
     reach = reach[1:-1, 1:-1] | reach[:-2, 1:-1] | reach[2:, 1:-1] | reach[1:-1, :-2] | reach[1:-1, 2:]
     free = np.pad(~reach, 1)
@@ -95,29 +114,24 @@ def _tidy(draw: Callable[[Canvas, Random], Look]) -> Callable[[Canvas, Random], 
 
 # --- slime ------------------------------------------------------------------------------------------------------------
 
-FACE_EYES = {
-    "dot": ".#..#.\n.#..#.",
-    "shiny": "w#..w#\n##..##",
-    "angry": "#....#\nw#..#w\nww..ww",
-    "sleepy": "......\n##..##",
-    "wide": "ww..ww\nw#..#w\nw#..#w",
-    "single": ".wwww.\nww##ww\nww##ww\n.wwww.",
-}
-FACE_MOUTHS = {
-    "smile": ".#..#.\n..##..",
-    "open mouth": ".####.\n..pp..",
-    "fangs": ".####.\n.w..w.",
-    "grin": "#wwww#\n.####.",
-    "small mouth": "......\n..##..",
-}
-SLIME_TOPS = {
-    "": "",
-    "two horns": "a......b\nab....bc\n.bc..cd.",
-    "an antenna": "..aab...\n..abb...\n..bcc...\n....c...",
-    "a sprout": ".ab.cc..\n..bbc...\n...c....",
-    "a crown": ".a.ab.c.\n.abbbbc.\n.bbcccd.",
-    "spikes": "...a....\n.a.bb.c.\nabbbccdd",
-}
+FACE_EYES = _sheet("""
+dot    | shiny  | angry  | sleepy | wide   | single
+.#..#. | w#..w# | #....# | ...... | ww..ww | .wwww.
+.#..#. | ##..## | w#..#w | ##..## | w#..#w | ww##ww
+       |        | ww..ww |        | w#..#w | ww##ww
+       |        |        |        |        | .wwww.
+""")
+FACE_MOUTHS = _sheet("""
+smile  | open mouth | fangs  | grin   | small mouth
+.#..#. | .####.     | .####. | #wwww# | ......
+..##.. | ..pp..     | .w..w. | .####. | ..##..
+""")
+SLIME_TOPS = _sheet("""
+- | two horns | two feelers | a sprout | a crown  | spikes
+  | a......b  | aa....bb    | .ab.cc.. | .a.ab.c. | ...a....
+  | ab....bc  | .b....c.    | ..bbc... | .abbbbc. | .a.bb.c.
+  | .bc..cd.  | ..b..c..    | ...c.... | .bbcccd. | abbbccdd
+""")
 TOP_RAMPS = {"a sprout": ("lime", "green"), "a crown": ("gold", "steel")}
 
 
@@ -125,9 +139,9 @@ def slime(c: Canvas, rng: Random) -> Look:
     colour, ramp = _colour(rng, *BRIGHT)
     body, (rx, ry) = _pick(rng, {"round": (5.5, 5), "wide": (6.5, 4.5), "tall": (5, 5.5), "flat": (6.5, 4)})
     top, art = _pick(rng, SLIME_TOPS)
-    _, accent = _colour(rng, *TOP_RAMPS.get(top, ("white", "orange", "yellow", "brown", "sky")))
+    _, accent = _colour(rng, *TOP_RAMPS.get(top, ("white", "orange", "yellow", "brown", "sky-blue")))
     first_row = round(14.4 - 2 * ry)
-    _paint(c, art, {"a": accent}, x=4, y=first_row - len(art.split("\n")) + 1)
+    _paint(c, art, {"a": accent}, x=4, y=max(1, first_row - art.count("\n")))
     c.fill(ellipse(7.5, 14 - ry, rx, ry) | ellipse(7.5, 12.6, rx + 0.5, 1.9), ramp)
     eyes, eye_art = _pick(rng, FACE_EYES)
     mouth, mouth_art = _pick(rng, FACE_MOUTHS)
@@ -143,33 +157,43 @@ def slime(c: Canvas, rng: Random) -> Look:
 
 # --- bat --------------------------------------------------------------------------------------------------------------
 
-BAT_WINGS = {
-    "raised": (1, "b....\nba...\nbba..\nbcba.\nbcbba\nccbcb\nc.cbc\n..ccb\n...cc"),
-    "level": (4, "..ba.\n.bbba\nbbcbb\nbcbbb\nbc.cb\nc..cc\n....c"),
-    "lowered": (5, "...ba\n..bba\n.bbcb\n.bcbb\nbbcbc\nbc.cc\nbc..c\nc...."),
-    "swept": (2, ".b...\nbba..\nbcbba\nbccbb\nb.cbc\n..ccb\n..c.c"),
-}
-BAT_EARS = {
-    "pointed": "1....2\n11..22\n.1222.",
-    "big": "11..22\n1p..p2\n112222",
-    "small": "......\n1....2\n112222",
-}
-BAT_FACES = {
-    "fangs": "w#..#w\n......\n.w##w.",
-    "smile": "#....#\n......\n.#pp#.",
-    "open": "ww..ww\nw#..#w\n..##..",
-    "angry": "#....#\np#..#p\n..ww..",
-}
+BAT_WINGS = _sheet("""
+raised | level | lowered | swept
+b....  | ..... | .....   | .....
+ba...  | ..... | .....   | .b...
+bba..  | ..... | .....   | bba..
+bcba.  | ..ba. | .....   | bcbba
+bcbba  | .bbba | ...ba   | bccbb
+ccbcb  | bbcbb | ..bba   | b.cbc
+c.cbc  | bcbbb | .bbcb   | ..ccb
+..ccb  | bc.cb | .bcbb   | ..c.c
+...cc  | c..cc | bbcbc   |
+       | ....c | bc.cc   |
+       |       | bc..c   |
+       |       | c....   |
+""")
+BAT_EARS = _sheet("""
+pointed | big    | small
+1....2  | 11..22 | ......
+11..22  | 1p..p2 | 1....2
+.1222.  | 112222 | 112222
+""")
+BAT_FACES = _sheet("""
+fangs  | smile  | open   | angry
+w#..#w | #....# | ww..ww | #....#
+...... | ...... | w#..#w | p#..#p
+.w##w. | .#pp#. | ..##.. | ..ww..
+""")
 
 
 def bat(c: Canvas, rng: Random) -> Look:
     colour, ramp = _colour(rng, "purple", "black", "brown", "blue", "red", "grey", "teal")
-    wing_colour, wing_ramp = _colour(rng, "purple", "magenta", "orange", "red", "blue", "tan")
-    wings, (y, wing) = _pick(rng, BAT_WINGS)
+    wing_colour, wing_ramp = _colour(rng, "purple", "magenta", "orange", "red", "blue", "tan", "sky-blue", "pink")
+    wings, wing = _pick(rng, BAT_WINGS)
     ears, ear_art = _pick(rng, BAT_EARS)
     face, face_art = _pick(rng, BAT_FACES)
     for flip in (False, True):
-        _paint(c, wing, {"a": wing_ramp}, x=1, y=y, flip=flip)
+        _paint(c, wing, {"a": wing_ramp}, flip=flip)
     c.fill(ellipse(7.5, 8, 3, 3.7), ramp)
     _paint(c, ear_art, {"1": ramp, "p": RAMPS["pink"]}, x=5, y=3)
     _paint(c, face_art, {"p": RAMPS[rng.choice(["pink", "yellow"])]}, x=5, y=6)
@@ -177,7 +201,9 @@ def bat(c: Canvas, rng: Random) -> Look:
     if feet == "hanging":
         _paint(c, "e..e\ne..e", {"a": ramp}, x=6, y=12)
     return Look(
-        _caption(f"{_a(colour)} bat", f"{wings} {wing_colour} wings", f"{ears} ears", "fangs" if face == "fangs" else ""),
+        _caption(
+            f"{_a(colour)} bat", f"{wings} {wing_colour} wings", f"{ears} ears", "fangs" if face == "fangs" else ""
+        ),
         parts={"wings": wings, "ears": ears, "face": face, "feet": feet},
         colours={"body": colour, "wings": wing_colour},
     )
@@ -185,43 +211,44 @@ def bat(c: Canvas, rng: Random) -> Look:
 
 # --- ghost ------------------------------------------------------------------------------------------------------------
 
-GHOST_HEMS = {
-    "wavy": "BBBBBBBBBB\nBBB.BB.BBB\n.B..BB..B.",
-    "ragged": "BBBBBBBBBB\nBB.BBBB.BB\nB...BB...B",
-    "tail to the right": ".BBBBBBBBBB.\n...BBBBBBBB.\n.......BBBB.",
-    "tail to the left": "BBBBBBBBB\nBBBBBBB..\nBBB......",
-}
-GHOST_ARMS = {
-    "raised": "B.\nBB\nBB\n.B",
-    "spread": "..\n.B\nBB\nBB",
-    "lowered": "..\n..\n.B\nBB\nBB\nB.",
-    "hidden": "..",
-}
-GHOST_EYES = {
-    "hollow": "##..##\n##..##\n##..##",
-    "shiny": "w#..w#\n##..##\n##..##",
-    "angry": "#....#\n##..##\n##..##",
-    "sad": ".#..#.\n##..##\n##..##",
-    "glowing": "##..##\n#p..p#\n##..##",
-}
-GHOST_MOUTHS = {
-    "howling": "..##..\n..##..\n..##..",
-    "smiling": ".#..#.\n..##..",
-    "sticking out its tongue": ".####.\n..qr..",
-    "grinning": ".####.\n.#ww#.",
-    "silent": "",
-}
-GHOST_HATS = {
-    "": "",
-    "a crown": ".a.bb.c.\n.abbbcd.\n.bcccdd.",
-    "a top hat": "..ppqq..\n..pqqr..\n..aabb..\nppqqqrrr",
-    "a bow": ".....aa.cc\n.....abbdd\n.....aa.cc",
-    "a pointed hat": "...pq...\n..ppqr..\n..aabb..\nppqqrrss",
-}
+GHOST_HEMS = _sheet("""
+wavy       | ragged     | tail to the right | tail to the left
+BBBBBBBBBB | BBBBBBBBBB | .BBBBBBBBBB.      | BBBBBBBBB
+BBB.BB.BBB | BB.BBBB.BB | ...BBBBBBBB.      | BBBBBBB..
+.B..BB..B. | B...BB...B | .......BBBB.      | BBB......
+""")
+GHOST_ARMS = _sheet("""
+raised | spread | lowered | hidden
+B.     | ..     | ..      | ..
+BB     | .B     | ..      |
+BB     | BB     | .B      |
+.B     | BB     | BB      |
+       |        | BB      |
+       |        | B.      |
+""")
+GHOST_EYES = _sheet("""
+hollow | shiny  | angry  | sad    | glowing
+##..## | w#..w# | #....# | .#..#. | ##..##
+##..## | ##..## | ##..## | ##..## | #p..p#
+##..## | ##..## | ##..## | ##..## | ##..##
+""")
+GHOST_MOUTHS = _sheet("""
+howling | smiling | sticking out its tongue | grinning | silent
+..##..  | .#..#.  | .####.                  | .####.   |
+..##..  | ..##..  | ..qr..                  | .#ww#.   |
+..##..  |         |                         |          |
+""")
+GHOST_HATS = _sheet("""
+- | a crown  | a top hat | a bow      | a pointed hat
+  | .a.bb.c. | ..ppqq..  | .....aa.cc | ...pq...
+  | .abbbcd. | ..pqqr..  | .....abbdd | ..ppqr..
+  | .bcccdd. | ..aabb..  | .....aa.cc | ..aabb..
+  |          | ppqqqrrr  |            | ppqqrrss
+""")
 
 
 def ghost(c: Canvas, rng: Random) -> Look:
-    colour, ramp = _colour(rng, "white", "steel", "sky", "purple", "teal", "pink")
+    colour, ramp = _colour(rng, "white", "steel", "sky-blue", "purple", "teal", "pink")
     ramp = _paler(ramp)
     hat, hat_art = _pick(rng, GHOST_HATS)
     accent_name, accent = _colour(rng, "gold", "red", "magenta") if hat else ("none", RAMPS["gold"])
@@ -231,9 +258,7 @@ def ghost(c: Canvas, rng: Random) -> Look:
     eyes, eye_art = _pick(rng, GHOST_EYES)
     _paint(c, left_art, {"B": ramp}, x=1, y=6)
     _paint(c, right_art, {"B": ramp[1:] + ramp[-1:]}, x=1, y=6, flip=True)
-    hem_mask = np.zeros((SIZE, SIZE), bool)
-    for dy, row in enumerate(hem_art.split("\n")):
-        hem_mask[12 + dy, 3 : 3 + len(row)] = [char == "B" for char in row]
+    hem_mask = _grid(hem_art, x=3, y=12) == "B"
     c.fill(ellipse(7.5, 7, 5, 5.4) | box(3, 7, 12, 11) | hem_mask, ramp)
     _paint(c, eye_art, {"p": RAMPS["yellow"]}, x=5, y=5)
     _paint(c, mouth_art, {"p": RAMPS["red"]}, x=5, y=9)
@@ -263,39 +288,58 @@ BBBBBBBB......
 ..BBB.BBBBB...
 .BBBB.BBBB....
 """
-DRAGON_WINGS = {
-    "raised": (9, 1, "...aab\n..abbb\n.abcbc\n.abcbc\nabcbcc\nabcbc.\nabcbc.\nabcc..\n.bc..."),
-    "spread": (9, 3, "..aaaa\n.abbbb\nabccbc\nabcbcc\nabcb.c\nabc...\n.b...."),
-    "folded": (7, 7, ".aab...\naabbbb.\nabcbcbb\n.bccbcb\n...ccc."),
-    "small": (9, 5, "..ab.\n.abbb\nabcbc\nabcc.\n.bc.."),
-}
-DRAGON_HORNS = {
-    "long": "...aa\n..ab.\n.bb..",
-    "swept": ".....\n...aa\n.bbb.",
-    "crested": ".a.a.\n.bab.\n.bbc.",
-    "short": ".....\n..a..\n.bb..",
-}
-DRAGON_TAILS = {
-    "pointed": "...T\n..TT\n..TT\nTTT.\nTT..",
-    "spiked": ".a..\nabb.\n.bT.\nTTT.\nTT..",
-    "curled": "....\n.TT.\n..TT\nTTTT\nTTT.",
-}
-DRAGON_BREATHS = {"": "", "breathing fire": "qp..\nrq..\nsr..", "puffing smoke": "uu..\n.vv.\nuv.."}
+DRAGON_WINGS = _sheet("""
+raised   | spread   | folded  | small
+.....aab | ........ | ....... | .......
+....abbb | ........ | ....... | .......
+...abcbc | ....aaaa | ....... | .......
+...abcbc | ...abbbb | ....... | .......
+..abcbcc | ..abccbc | ....... | ....ab.
+..abcbc. | ..abcbcc | ....... | ...abbb
+..abcbc. | ..abcb.c | .aab... | ..abcbc
+..abcc.. | ..abc... | aabbbb. | ..abcc.
+...bc... | ...b.... | abcbcbb | ...bc..
+         |          | .bccbcb |
+         |          | ...ccc. |
+""")
+DRAGON_HORNS = _sheet("""
+long  | swept | crested | short
+...aa | ..... | .a.a.   | .....
+..ab. | ...aa | .bab.   | ..a..
+.bb.. | .bbb. | .bbc.   | .bb..
+""")
+DRAGON_TAILS = _sheet("""
+pointed | spiked | curled
+...T    | .a..   | ....
+..TT    | abb.   | .TT.
+..TT    | .bT.   | ..TT
+TTT.    | TTT.   | TTTT
+TT..    | TT..   | TTT.
+""")
+DRAGON_BREATHS = _sheet("""
+- | breathing fire
+  | qp..
+  | rqp.
+  | srr.
+  | .s..
+""")
 
 
 def dragon(c: Canvas, rng: Random) -> Look:
     colour, ramp = _colour(rng, "red", "green", "blue", "purple", "teal", "black", "orange", "magenta")
-    wing_colour, wing_ramp = _colour(rng, *[n for n in ("orange", "yellow", "teal", "magenta", "sky") if n != colour])
-    _, belly = _colour(rng, "tan", "yellow")
-    wings, (wing_x, wing_y, wing) = _pick(rng, DRAGON_WINGS)
+    wing_colour, wing_ramp = _colour(
+        rng, *[n for n in ("orange", "yellow", "teal", "magenta", "sky-blue") if n != colour]
+    )
+    _, belly = _colour(rng, "tan", "white", "grey")
+    wings, wing = _pick(rng, DRAGON_WINGS)
     horns, horn = _pick(rng, DRAGON_HORNS)
     tail, tail_art = _pick(rng, DRAGON_TAILS)
     breath, breath_art = _pick(rng, DRAGON_BREATHS)
     flip = rng.random() < 0.5
     _paint(c, tail_art, {"T": ramp[1:] + ramp[-1:], "a": RAMPS["white"]}, x=11, y=9, flip=flip)
     _paint(c, DRAGON, {"B": ramp, "Y": belly}, flip=flip)
-    _paint(c, wing, {"a": wing_ramp}, x=wing_x, y=wing_y, flip=flip)
-    _paint(c, breath_art, {"p": RAMPS["yellow"][1:] + RAMPS["red"][:1], "u": RAMPS["grey"]}, x=1, y=8, flip=flip)
+    _paint(c, wing, {"a": wing_ramp}, x=7, flip=flip)
+    _paint(c, breath_art, {"p": FIRES["orange"]}, y=7, flip=flip)
     _paint(c, horn, {"a": RAMPS["white"]}, x=4, y=1, flip=flip)
     return Look(
         _caption(_a(f"{colour} dragon {breath}".strip()), f"{wings} {wing_colour} wings", f"{horns} horns"),
@@ -306,54 +350,68 @@ def dragon(c: Canvas, rng: Random) -> Look:
 
 # --- skeleton ---------------------------------------------------------------------------------------------------------
 
-SKULLS = {
-    "round": ".BBBBBB.\nBBBBBBBB\nBBBBBBBB\nB##BB##B\nB#gBBg#B\n.BB##BB.\n..B#B#B.",
-    "broad": ".BBBBBB.\nBBBBBBBB\nBBBBBBBB\n##gBBg##\nB##BB##B\nBBB##BBB\n.B#BB#B.",
-    "cracked": "..B#BBB.\n.BBB#BBB\nBBB#BBBB\nB##BB##B\nB#gBBg#B\n.BB##BB.\n..B#B#B.",
-    "horned": "B......B\nBBBBBBBB\nBBBBBBBB\nB##BB##B\nB#gBBg#B\n.BB##BB.\n..B#B#B.",
-    "long": "..BBBB..\n.BBBBBB.\n.BBBBBB.\n.#gBBg#.\n.##BB##.\n.BB##BB.\n..B#B#B.",
-}
+SKULLS = _sheet("""
+round    | broad    | cracked  | horned   | long
+.BBBBBB. | .BBBBBB. | ..B#BBB. | B......B | ..BBBB..
+BBBBBBBB | BBBBBBBB | .BBB#BBB | BBBBBBBB | .BBBBBB.
+BBBBBBBB | BBBBBBBB | BBB#BBBB | BBBBBBBB | .BBBBBB.
+B##BB##B | ##gBBg## | B##BB##B | B##BB##B | .#gBBg#.
+B#gBBg#B | B##BB##B | B#gBBg#B | B#gBBg#B | .##BB##.
+.BB##BB. | BBB##BBB | .BB##BB. | .BB##BB. | .BB##BB.
+..B#B#B. | .B#BB#B. | ..B#B#B. | ..B#B#B. | ..B#B#B.
+""")
 RIBS = """
-BBBBBB
-B#BB#B
-BBBBBB
-.#BB#.
+BBBBBBBB
+..#BB#..
+..BBBB..
+...BB...
 """
-BONE_ARMS = {
-    "raised": "B..\nB..\nBB.\n.B.\n.B.\n.BB",
-    "lowered": "...\n...\n...\n...\n...\n.BB\n.B.\nB..\nB..\nBB.",
-    "bent": "...\n...\n...\n...\n...\n.BB\nBB.\nB..\nBB.",
-}
-BONE_LEGS = {
-    "standing": "..BBBB..\n..B..B..\n.BB..BB.",
-    "bow-legged": "..BBBB..\nBB....BB\nBB....BB",
-    "walking": "..BBBB..\n.BB..B..\nBB...BBB",
-}
-BONE_ITEMS = {
-    "": "",
-    "a rusty sword": ".a\nab\nab\nab\nab\npp\n.q",
-    "a big bone": "B.B\nBBB\n.B.\n.B.\n.B.\nBBB\nB.B",
-    "a scythe": "aaaa\nb..q\n...q\n...q\n...q\n...q\n...q\n...q\n...q\n...q",
-}
+BONE_ARMS = _sheet("""
+raised | lowered | bent | outstretched
+B..    | ...     | ...  | ...
+B..    | ...     | ...  | ...
+B..    | ...     | ...  | ...
+BB.    | ...     | ...  | ...
+.B.    | ...     | ...  | ...
+..B    | ..B     | ..B  | BBB
+       | .B.     | BB.  | B..
+       | .B.     | B..  |
+       | B..     | BB.  |
+       | BB.     |      |
+""")
+BONE_LEGS = _sheet("""
+standing | bow-legged | walking
+..BBBB.. | ..BBBB..   | ..BBBB..
+..B..B.. | BB....BB   | .BB..B..
+.BB..BB. | BB....BB   | BB...BBB
+""")
 
 
 def skeleton(c: Canvas, rng: Random) -> Look:
-    colour, ramp = _colour(rng, "white", "tan", "grey", "steel")
+    colour, ramp = _colour(rng, "white", "grey", "steel", "sky-blue")
     ramp = _paler(ramp)
-    glow_name, glow = _colour(rng, "red", "lime", "sky", "magenta", "yellow")
+    glow_name, glow = _colour(rng, "red", "lime", "sky-blue", "magenta", "yellow")
     skull, skull_art = _pick(rng, SKULLS)
     left, left_art = _pick(rng, BONE_ARMS)
     right, right_art = _pick(rng, BONE_ARMS)
     legs, leg_art = _pick(rng, BONE_LEGS)
-    _paint(c, left_art, {"B": ramp}, x=2, y=3)
-    _paint(c, right_art, {"B": ramp}, x=2, y=3, flip=True)
-    _paint(c, RIBS, {"B": ramp}, x=5, y=8)
+    _paint(c, left_art, {"B": ramp}, x=1, y=3)
+    _paint(c, right_art, {"B": ramp}, x=1, y=3, flip=True)
+    _paint(c, RIBS, {"B": ramp}, x=4, y=8)
     _paint(c, leg_art, {"B": ramp}, x=4, y=12)
     _paint(c, skull_art, {"B": ramp, "g": glow[1:2] * 5}, x=4, y=1)
+    rags = rng.choice(["no", "brown", "red", "purple"])
+    if rags != "no":
+        _paint(c, "BBBB\n.BB.", {"B": RAMPS[rags]}, x=6, y=12)
     return Look(
-        _caption(_a(f"{legs} {colour} skeleton"), f"a {skull} skull", f"{glow_name} eyes"),
+        _caption(
+            _a(f"{legs} {colour} skeleton"),
+            f"a {skull} skull",
+            f"{glow_name} eyes",
+            f"{rags} rags" if rags != "no" else "",
+        ),
         parts={"skull": skull, "left arm": left, "right arm": right, "legs": legs},
-        colours={"bones": colour, "eyes": glow_name},
+        colours={"bones": colour, "eyes": glow_name, "rags": rags if rags != "no" else "none"},
     )
 
 
@@ -365,30 +423,31 @@ SPIDER_LEGS = {  # for each of four legs on the left: hip, knee, foot
     "spread": [(5, 6, 3, 4, 1, 3), (5, 8, 3, 7, 1, 7), (5, 10, 3, 10, 1, 11), (6, 11, 4, 13, 4, 14)],
     "reaching": [(5, 6, 2, 4, 2, 1), (5, 8, 2, 7, 1, 8), (5, 10, 2, 10, 1, 12), (6, 11, 4, 13, 3, 14)],
 }
-SPIDER_MARKS = {
-    "": "",
-    "an hourglass": ".bb.\n.bc.\n....\n.bc.\n.cc.",
-    "stripes": "bbbb\n....\nbbcc\n....\n.cc.",
-    "a cross": ".bb.\nbbbc\n.bc.\n.cc.",
-    "spots": "b..b\n....\n.bb.\n....\nc..c",
-}
-SPIDER_EYES = {
-    "two": "g..g\ng..g",
-    "four": "g..g\n.gg.",
-    "six": ".gg.\ng..g\n.gg.",
-    "big": "w..w\n#ww#",
-}
+SPIDER_MARKS = _sheet("""
+- | an hourglass | stripes | a cross | spots
+  | .bb.         | bbbb    | .bb.    | b..b
+  | .bc.         | ....    | bbbc    | ....
+  | ....         | bbcc    | .bc.    | .bb.
+  | .bc.         | ....    | .cc.    | ....
+  | .cc.         | .cc.    |         | c..c
+""")
+SPIDER_EYES = _sheet("""
+two  | four | six  | big
+g..g | g..g | .gg. | w..w
+g..g | .gg. | g..g | #ww#
+     |      | .gg. |
+""")
 
 
 def spider(c: Canvas, rng: Random) -> Look:
     colour, ramp = _colour(rng, "black", "brown", "purple", "red", "blue", "green", "grey")
-    mark_colour, accent = _colour(rng, *[n for n in ("red", "yellow", "orange", "sky", "lime") if n != colour])
+    mark_colour, accent = _colour(rng, *[n for n in ("red", "yellow", "orange", "sky-blue", "lime") if n != colour])
     legs, joints = _pick(rng, SPIDER_LEGS)
     for flip in (False, True):
         for hip_x, hip_y, knee_x, knee_y, foot_x, foot_y in joints:
             leg = line((hip_x, hip_y), (knee_x, knee_y), (foot_x, foot_y))
             c.fill(leg[:, ::-1] if flip else leg, ramp, 1 + flip)
-    abdomen, (rx, ry) = _pick(rng, {"round": (3.6, 3.6), "slim": (2.6, 4), "long": (3.2, 4.4)})
+    abdomen, (rx, ry) = _pick(rng, {"round": (3.6, 3.6), "slim": (2.6, 4), "long": (3.2, 4.4), "broad": (4.2, 3.3)})
     c.fill(ellipse(7.5, 9.2 - ry, rx, ry), ramp)
     c.fill(ellipse(7.5, 10.7, 2.6, 2.4), ramp)
     mark, mark_art = _pick(rng, SPIDER_MARKS)
@@ -405,31 +464,42 @@ def spider(c: Canvas, rng: Random) -> Look:
 
 # --- mushroomling -----------------------------------------------------------------------------------------------------
 
-CAPS = {
-    "round": "....BBB\n..BBBBB\n.BBBBBB\nBBBBBBB\nBBBBBBB\nBBBBBBB\n.GGGGGG",
-    "pointed": "......B\n.....BB\n....BBB\n...BBBB\n..BBBBB\nBBBBBBB\nBBBBBBB\n.G.GGGG",
-    "flat": "...BBBB\nBBBBBBB\nBBBBBBB\nBBBBBBB\n.GGGGGG",
-    "bell-shaped": "....BBB\n...BBBB\n..BBBBB\n..BBBBB\n..BBBBB\n.BBBBBB\n.BBBBBB\n..GGGGG",
-}
+CAPS = _sheet("""
+round   | pointed | flat    | bell-shaped
+....BBB | ......B | ...BBBB | ....BBB
+..BBBBB | .....BB | BBBBBBB | ...BBBB
+.BBBBBB | ....BBB | BBBBBBB | ..BBBBB
+BBBBBBB | ...BBBB | BBBBBBB | ..BBBBB
+BBBBBBB | ..BBBBB | .GGGGGG | ..BBBBB
+BBBBBBB | BBBBBBB |         | .BBBBBB
+.GGGGGG | BBBBBBB |         | .BBBBBB
+        | .G.GGGG |         | ..GGGGG
+""")
 CAP_SPOTS = {
     "big spots": [(4.5, 5.5, 1.5), (9, 3.5, 1.5), (12, 6.5, 1.2)],
     "small spots": [(3.5, 6.5, 0.8), (6.5, 4.5, 0.8), (9.5, 6.5, 0.8), (12.5, 6.5, 0.8), (9.5, 3.5, 0.8)],
     "one big spot": [(7.5, 4.5, 2.2)],
     "no spots": [],
 }
-TINY_FACES = {
-    "happy": "#..#\n#..#\n.##.",
-    "angry": "#..#\n.##.\n#..#",
-    "surprised": "#..#\n....\n.##.\n.##.",
-    "shiny": "w..w\n#..#\n....\n.##.",
-    "sleepy": "....\n#..#\n....\n.##.",
-}
-STUB_ARMS = {"raised": "b.\nbc\n.c", "lowered": "..\n.b\nbc\nc.", "spread": "..\n..\nbc", "hidden": ""}
+TINY_FACES = _sheet("""
+happy | angry | surprised | bright-eyed | sleepy
+#..#  | #..#  | #..#      | w..w  | ....
+#..#  | .##.  | ....      | #..#  | #..#
+.##.  | #..#  | .##.      | ....  | ....
+      |       | .##.      | .##.  | .##.
+""")
+STUB_ARMS = _sheet("""
+raised | lowered | spread | hidden
+b.     | ..      | ..     |
+bc     | .b      | ..     |
+.c     | bc      | bc     |
+       | c.      |        |
+""")
 
 
 def mushroomling(c: Canvas, rng: Random) -> Look:
     colour, ramp = _colour(rng, "red", "orange", "purple", "blue", "brown", "green", "pink", "teal")
-    _, skin = _colour(rng, "tan", "white")
+    _, skin = _colour(rng, "white", "steel")
     _, spot_ramp = _colour(rng, "white", "yellow")
     cap, half = _pick(rng, CAPS)
     spots, circles = _pick(rng, CAP_SPOTS)
@@ -445,144 +515,225 @@ def mushroomling(c: Canvas, rng: Random) -> Look:
     for x, spot_y, radius in circles:
         c.fill(ellipse(x, spot_y, radius, radius) & (_grid(art, y=y) == "B"), spot_ramp, 0)
     return Look(
-        _caption(_a(f"{face} walking mushroom"), f"a {cap} {colour} cap", spots if circles else "", f"{arms} arms"),
-        parts={"cap": cap, "spots": spots, "face": face, "arms": arms or "hidden"},
+        _caption(
+            _a(f"{face} walking mushroom"),
+            f"a {cap} {colour} cap",
+            spots if circles else "",
+            f"{arms} arms" * (arms != "hidden"),
+        ),
+        parts={"cap": cap, "spots": spots, "face": face, "arms": arms},
         colours={"cap": colour},
     )
 
 
 # --- snake ------------------------------------------------------------------------------------------------------------
 
-SNAKE_NECKS = {
-    "raised": (3, 1, "..BBBB..\n.BBB#BB.\nBBBB#BBB\nBBBBBBBB\n....BBBB\n....YBBB\n...YYBBB\n...YBBBB\n...YBBB."),
-    "hooded": (2, 1, "...BBBB...\n..BBBBBB..\n.BB#BB#BB.\n.BBBBBBBB.\nBBB.YY.BBB\nBBBYYYYBBB\nBBBYYYYBBB\n.BBYYYYBB.\n..BYYYYB..\n...YYYYB.."),
-    "low": (2, 4, ".BBBB...\nBBB#BBB.\nBBBBBBBB\nBBBBBBBB\n....BBBB\n...YBBB.\n...YBBB."),
-    "striking": (2, 1, "..BBBBB.\n.BB#BBBB\nBBBBBBBB\nw#w#BBBB\n####YBBB\nBBB#YBBB\n.BBBYBBB\n...YYBBB\n...YBBB."),
-}
-SNAKE_TAILS = {
-    "raised": "..B\n..B\n.BB\n.B.\nBB.",
-    "rattling": "yy.\nyy.\nYyy\n.B.\nBB.",
-    "flat": "...\n...\n...\n...\nBBB",
-}
+SNAKE_HEADS = _sheet("""
+raised     | hooded     | low        | striking
+...BBBB... | ....BB.... | .......... | ..BBBBB...
+..BB#BBB.. | ..BBBBBB.. | .......... | .BB#BBBB..
+.BBBBBBB.. | ..B#BB#B.. | .......... | BBBBBBBB..
+r.BBBBBB.. | .BBBBBBBB. | ..BBBB.... | w.w#BBBB..
+.r..YBBB.. | BBB.rr.BBB | .BB#BBB... | rrr#YBBB..
+.....YBBB. | BBBYrrYBBB | BBBBBBBB.. | .BBBYBBBB.
+.....YBBB. | BBBYYYYBBB | .BBBBBBB.. | ..BBBYBBB.
+....YBBB.. | .BBYYYYBB. | r...YBBB.. | ....YBBB..
+...YYBBB.. | ...YYYY... | .r.YBBB... | ...YYBBB..
+...YBBB... | ...YYYY... | ...YBBB... | ...YBBB...
+""")
+SNAKE_TAILS = _sheet("""
+raised | rattling | flat | curled
+..B    | .yy      | BBB  | .BB
+..B    | .yy      |      | B.B
+.BB    | .Yy      |      | ..B
+.BB    | .B.      |      | BBB
+BB.    | BB.      |      | BB.
+""")
+SNAKE_PATTERNS = {"plain": "", "striped": "Z..Z..Z..Z..Z", "banded": "..ZZ...ZZ...ZZ", "spotted": "Z.Z.Z.Z.Z.Z.Z"}
+
+
+def _coil(c: Canvas, mask: np.ndarray, ramp: Ramp, pattern: str, accent: Ramp) -> None:
+    c.fill(mask, ramp)
+    if pattern:
+        columns = _grid("\n".join([pattern] * 14)) == "Z"
+        c.fill(columns & mask, accent, 2)
 
 
 def snake(c: Canvas, rng: Random) -> Look:
     colour, ramp = _colour(rng, "green", "lime", "red", "purple", "blue", "teal", "brown", "orange")
-    accent_name, accent = _colour(rng, *[n for n in ("yellow", "black", "white", "magenta") if n != colour])
-    neck, (x, y, art) = _pick(rng, SNAKE_NECKS)
+    accent_name, accent = _colour(rng, *[n for n in ("yellow", "tan", "white", "pink", "sky-blue") if n != colour])
+    head, art = _pick(rng, SNAKE_HEADS)
     tail, tail_art = _pick(rng, SNAKE_TAILS)
+    pattern, columns = _pick(rng, SNAKE_PATTERNS)
     flip = rng.random() < 0.5
-    _paint(c, tail_art, {"B": ramp, "Y": accent, "y": RAMPS["yellow"]}, x=12, y=8, flip=flip)
+    _paint(c, tail_art, {"B": ramp, "Y": accent, "y": RAMPS["yellow"]}, x=12, y=13 - tail_art.count("\n"), flip=flip)
+    _coil(c, ellipse(7, 12.5, 6.4, 2.1), ramp, columns, accent)
     coils = rng.choice(["one coil", "two coils"])
-    c.fill(ellipse(7.5, 12.4, 6.5, 2.2), ramp)
     if coils == "two coils":
-        c.fill(ellipse(7.5, 10.4, 4.6, 1.8), ramp)
-    pattern, columns = _pick(rng, {"plain": [], "striped": [3, 6, 9, 12], "banded": [4, 5, 10, 11]})
-    for column in columns:
-        c.fill(box(column, 11, column, 14) & c.filled, accent, 2)
-    _paint(c, art, {"B": ramp, "Y": _paler(accent)}, x=x, y=y, flip=flip)
+        c.fill(ellipse(7.5, 11.3, 5.2, 1.6), [OUTLINE] * 5, 0)
+        _coil(c, ellipse(7.5, 10.2, 5, 1.6), ramp, columns, accent)
+    neck_y = 1 if coils == "two coils" else 2
+    _paint(
+        c,
+        art,
+        {"B": ramp, "Y": _paler(accent), "r": RAMPS["red"][1:]},
+        x=3,
+        y=neck_y,
+        flip=flip,
+    )
     return Look(
-        _caption(_a(f"{pattern} {colour} snake"), f"a {neck} head", coils),
-        parts={"head": neck, "tail": tail, "coils": coils, "pattern": pattern, "facing": _facing(flip)},
+        _caption(_a(f"{pattern} {colour} snake"), f"a {head} head", coils),
+        parts={"head": head, "tail": tail, "coils": coils, "pattern": pattern, "facing": _facing(flip)},
         colours={"body": colour, "belly": accent_name},
     )
 
 
 # --- wolf -------------------------------------------------------------------------------------------------------------
 
-WOLF_HEADS = {
-    "watchful": (1, 1, "...B..B..\n...BB.BB.\n...BBBBB.\n..BBBBBBB\n.BBe#BBBB\n#BBBBBBBB\nBBBYYBBBB\n..YYYBBB."),
-    "howling": (1, 1, "..#......\n..BBB....\n.YBBBB...\n.#YBBBBB.\n...B#BBBB\n..YBBBBBB\n...YBBBBB\n...YYBBBB"),
-    "snarling": (1, 3, "...B..B..\n...BBBBB.\n.BBBe#BBB\n#BBBBBBBB\nBBBBBBBBB\nw#w#YBBBB\n.YYYYYBB."),
-}
-WOLF_BODIES = {
-    "standing": "...BBBBBBBB.\n..YBBBBBBBB.\n..YYBBBBBBB.\n..YYBBBBBBB.\n...BYYYYBBB.\n...BD...BBD.\n...BD...DBD.\n..BBD..BBDD.",
-    "running": "...BBBBBBBB.\n..YBBBBBBBB.\n..YYBBBBBBB.\n..YYBBBBBBBB\n..BBYYYYBBBB\n.BBDD....BBD\nBB.DD...D.BB\nB..D...DD.B.",
-    "sitting": "...BBBBB....\n..YBBBBBB...\n..YYBBBBBB..\n..YYBBBBBBB.\n...BYBBBBBB.\n...BDBBBBBB.\n...BDBBBBBB.\n..BBDBBBBBB.",
-}
-WOLF_TAILS = {
-    "raised": "...B\n..BB\n.BBB\n.BB.\nBB..",
-    "bushy": "....\n....\n.BB.\nBBBB\nBBBB\n..BY",
-    "hanging": "....\n....\nBB..\nBBB.\n.BBB\n..BB\n..BB\n..Y.",
-}
+WOLF_HEADS = _sheet("""
+watchful  | howling   | snarling
+...B..B.. | ..#B..... | .........
+...BB.BB. | ..BBB.... | .........
+...BBBBB. | Y.BBBB..B | ...B..B..
+..BBBBBBB | YY.BBBBBB | ...BBBBB.
+.BBe#BBBB | .YYBB#BBB | .BBBe#BBB
+#BBBBBBBB | ..YYBBBB. | #BBBBBBBB
+BBBYYBBB. | ...YBBBB. | BBBBBBBBB
+..YYYBB.. | ...YYBBB. | w#w#YBBB.
+          |           | .YYYYYB..
+""")
+WOLF_BODIES = _sheet("""
+standing    | running       | sitting     | crouching
+....BBBBBB. | ....BBBBBB... | ....BBB.... | ....BBBBBB.
+...YBBBBBBB | ...YBBBBBBB.. | ....BBBBB.. | ...YBBBBBBB
+...YYBBBBBB | ...YYBBBBBBB. | ...YBBBBBB. | ...YYBBBBBB
+...YYBBBBBB | ...YYBBBBBBB. | ...YYBBBBB. | ...YYYBBBBB
+...BBYYYBBB | ..BBYYYY.BBBB | ...YYBBBBBB | ..BBBYYYBBB
+...BB...BBB | .BBB......BBB | ...YBBBBBBB | .BBB..BBBBB
+...BB....BB | BBB........BB | ...BB.BBBBB | BBB...BBBB.
+..BBB...BBB | BB..........B | ...BB.BBBBB |
+            |               | ..BBB.BBBB. |
+""")
+WOLF_TAILS = _sheet("""
+raised | bushy | hanging
+...B   | ....  | ....
+..BB   | ....  | ....
+.BBB   | .BB.  | BB..
+.BB.   | BBBB  | BBB.
+BB..   | .BBB  | .BBB
+       | ..YY  | ..BB
+       |       | ..YY
+""")
 
 
 def wolf(c: Canvas, rng: Random) -> Look:
-    colour, ramp = _colour(rng, "grey", "steel", "white", "brown", "tan", "black", "blue")
-    _, fur = _colour(rng, *[n for n in ("white", "tan", "grey") if n != colour])
-    eye_colour, eye = _colour(rng, "yellow", "red", "sky", "lime")
-    head, (x, y, head_art) = _pick(rng, WOLF_HEADS)
+    colour, ramp = _colour(rng, "grey", "steel", "white", "brown", "black", "blue", "purple")
+    fur_colour, fur = _colour(rng, *[n for n in ("white", "tan", "grey", "sky-blue") if n != colour])
+    eye_colour, eye = _colour(rng, "yellow", "red", "sky-blue", "lime")
+    head, head_art = _pick(rng, WOLF_HEADS)
     pose, body = _pick(rng, WOLF_BODIES)
     tail, tail_art = _pick(rng, WOLF_TAILS)
     flip = rng.random() < 0.5
-    _paint(c, tail_art, {"B": ramp, "Y": fur}, x=11, y=5 + 2 * (pose == "sitting"), flip=flip)
-    _paint(c, body, {"B": ramp, "Y": _paler(fur), "D": _darker(ramp)}, x=2, y=7, flip=flip)
-    _paint(c, head_art, {"B": ramp, "Y": _paler(fur), "e": eye}, x=x, y=y, flip=flip)
+    body_y = 14 - body.count("\n")
+    _paint(c, tail_art, {"B": ramp, "Y": fur}, x=11, y=5 + 2 * (pose in ("sitting", "crouching")), flip=flip)
+    _paint(c, body, {"B": ramp, "Y": _paler(fur)}, x=2, y=body_y, flip=flip)
+    if (back := rng.choice(["plain", "dark"])) == "dark":
+        saddle = _grid("BBBBBB\n.BBBB.", x=6, y=body_y, flip=flip) == "B"
+        c.fill(saddle & c.filled, ramp, 3)
+    _paint(c, head_art, {"B": _paler(ramp), "Y": _paler(fur), "e": eye}, flip=flip)
     return Look(
         _caption(_a(f"{head} {colour} wolf {pose}"), f"{_a(tail)} tail", f"{eye_colour} eyes"),
-        parts={"head": head, "pose": pose, "tail": tail, "facing": _facing(flip)},
-        colours={"fur": colour, "eyes": eye_colour},
+        parts={"head": head, "pose": pose, "tail": tail, "back": back, "facing": _facing(flip)},
+        colours={"fur": colour, "chest": fur_colour, "eyes": eye_colour},
     )
 
 
 # --- rat --------------------------------------------------------------------------------------------------------------
 
-RAT_BODIES = {
-    "crouching": "......BBBBB...\n.....BBBBBBB..\n..BBBBBBBBBB..\n.BBe#BBBBBBBB.\nPBBBBBBBBBBBB.\n.BBYYYBBBBBB..\n..w.YYYYBBBB..\n...PP...PPP...",
-    "creeping": "..............\n.....BBBBBBB..\n..BBBBBBBBBBB.\n.BBe#BBBBBBBB.\nPBBBBBBBBBBBB.\n.BBYYYYYBBBB..\n..w..YYYBBB...\n...PP....PPP..",
-    "hunched": ".....BBBBB....\n....BBBBBBB...\n..BBBBBBBBBB..\n.BBe#BBBBBBB..\nPBBBBBBBBBBB..\n.BBYYBBBBBBB..\n..wYYYBBBBBB..\n...PPYYBPPP...",
-}
-RAT_EARS = {
-    "round": ".BBB.\nBBPPB\nBBPPB\n.BBB.",
-    "pointed": "B..B.\nBPBB.\nBPPB.\n.BB..",
-    "huge": "BBBB.\nBPPBB\nBPPPB\n.BPPB\n..BB.",
-}
-RAT_TAILS = {
-    "curled": ".pp.\np..p\n...p\n..pq\n.pq.\npq..",
-    "raised": "..pp\n.p..\n.p..\n.pp.\n..q.\n.qq.\nqq..",
-    "low": "....\n....\n....\n...p\n..pp\nqqq.",
-}
+RAT_BODIES = _sheet("""
+crouching   | creeping     | rearing
+.......BBB. | .....BBBBB.. | ....BBB......
+.....BBBBBB | ..BBe#BBBBB. | ..BBe#BB.....
+....BBBBBBB | .BBBBBBBBBBB | .BBBBBBB.....
+..BBe#BBBBB | PBBBBYYBBBBB | PBBBBBBB.....
+.BBBBBBBBBB | ..w#YYYYBBB. | ..w#BBBBB....
+PBBBBBYBBBB | ...PP...PPP. | ..PPBBBBBB...
+..w#BYYYBB. |              | ...PYYBBBBB..
+....PP.PPP. |              | ....YYBBBBB..
+            |              | ...PYYBBBBBB.
+            |              | ..PPYYBBBBBB.
+            |              | ....YYBBBBBB.
+            |              | ...PPP.PPPP..
+""")
+RAT_EARS_AT = {"crouching": (4, 9), "creeping": (5, 9), "rearing": (6, 5)}  # column, last row
+RAT_EARS = _sheet("""
+round | pointed | huge  | small
+.BB.  | .B..    | .BBB. | BB.
+BPPB  | BPB.    | BPPPB | BPB
+BPPB  | BPPB    | BPPPB | .BB
+.BB.  | .BB.    | .BBB. |
+""")
+RAT_TAILS = _sheet("""
+curled | raised | low
+.pp.   | ..pp   | ...p
+...p   | .p..   | ...p
+...p   | .p..   | ..p.
+.pp.   | ..p.   | pp..
+p...   | ...p   |
+p...   | ...p   |
+.ppp   | .pp.   |
+""")
 
 
 def rat(c: Canvas, rng: Random) -> Look:
-    colour, ramp = _colour(rng, "brown", "grey", "black", "tan", "white", "purple")
-    _, belly = _colour(rng, *[n for n in ("white", "tan", "grey") if n != colour])
+    colour, ramp = _colour(rng, "brown", "grey", "black", "tan", "white", "steel")
+    belly_colour, belly = _colour(rng, *[n for n in ("white", "tan", "grey", "brown") if n != colour])
     eye_colour, eye = _colour(rng, "red", "white", "yellow")
+    tail_colour, tail_ramp = _colour(rng, "pink", "tan")
     pose, body = _pick(rng, RAT_BODIES)
+    ear_x, ear_y = RAT_EARS_AT[pose]
     ears, ear = _pick(rng, RAT_EARS)
     tail, tail_art = _pick(rng, RAT_TAILS)
     flip = rng.random() < 0.5
-    pink = RAMPS["pink"]
-    _paint(c, tail_art, {"p": pink[1:3] + pink[2:] }, x=11, y=14 - len(tail_art.split("\n")), flip=flip)
-    _paint(c, body, {"B": ramp, "Y": belly, "P": pink, "e": eye}, y=7, flip=flip)
-    _paint(c, ear, {"B": ramp, "P": pink}, x=4, y=5, flip=flip)
+    _paint(c, tail_art, {"p": tail_ramp[1:]}, x=11, y=13 - tail_art.count("\n"), flip=flip)
+    _paint(c, body, {"B": ramp, "Y": belly, "P": RAMPS["pink"], "e": eye}, y=14 - body.count("\n"), flip=flip)
+    _paint(c, ear, {"B": _paler(ramp), "P": RAMPS["pink"]}, x=ear_x, y=ear_y - ear.count("\n"), flip=flip)
     return Look(
         _caption(_a(f"{pose} {colour} rat"), f"{ears} ears", f"a {tail} tail"),
         parts={"pose": pose, "ears": ears, "tail": tail, "facing": _facing(flip)},
-        colours={"fur": colour, "eyes": eye_colour},
+        colours={"fur": colour, "belly": belly_colour, "eyes": eye_colour, "tail": tail_colour},
     )
 
 
 # --- goblin -----------------------------------------------------------------------------------------------------------
 
-GOBLIN_EARS = {
-    "raised": "B......\nBB.BBBB\n.BBBBBB\n.BBBBBB\n..BBBBB\n...BBBB\n....BBB",
-    "level": "....BBB\n...BBBB\nBBBBBBB\n.BBBBBB\n..BBBBB\n...BBBB\n....BBB",
-    "drooping": "....BBB\n...BBBB\n..BBBBB\n.BBBBBB\nBBBBBBB\nBB.BBBB\n....BBB",
-}
-GOBLIN_FACES = {
-    "grinning": "#....#\ny#..#y\n..22..\n#wwww#\n.####.",
-    "angry": "##..##\ny#..#y\n..22..\n.####.\n.w..w.",
-    "sly": "......\n##..##\ny#22y#\n..22..\n..####",
-    "shouting": "yy..yy\ny#..#y\n..22..\n.w##w.\n.####.",
-}
-GOBLIN_ITEMS = {
-    "a club": (".ab\nabb\nabc\n.bc\n.c.", "brown"),
-    "a dagger": (".a.\n.b.\n.b.\nppp\n.p.", "steel"),
-    "a torch": (".x.\nxyx\n.y.\n.p.\n.p.", "brown"),
-    "a sack": ("...\n.p.\naab\nabb\nbbc", "tan"),
-    "": ("", "brown"),
-}
+GOBLIN_EARS = _sheet("""
+raised  | level   | drooping
+B...... | ....BBB | ....BBB
+BB.BBBB | ...BBBB | ...BBBB
+.BBBBBB | BBBBBBB | ..BBBBB
+.BBBBBB | .BBBBBB | .BBBBBB
+..BBBBB | ..BBBBB | BBBBBBB
+...BBBB | ...BBBB | BB.BBBB
+....BBB | ....BBB | ....BBB
+""")
+GOBLIN_FACES = _sheet("""
+grinning | angry  | sly    | shouting
+#....#   | ##..## | ...... | yy..yy
+y#..#y   | y#..#y | ##..## | y#..#y
+..22..   | ..22.. | y#22y# | ..22..
+#wwww#   | .####. | ..22.. | .w##w.
+.####.   | .w..w. | ..#### | .####.
+""")
+GOBLIN_ITEMS = _sheet("""
+a club | a dagger | a torch | a sack | -
+.ab    | .a.      | .x.     | ...    |
+abb    | .b.      | xyx     | .p.    |
+abc    | .b.      | .y.     | aab    |
+.bc    | ppp      | .p.     | abb    |
+.c.    | .p.      | .p.     | bbc    |
+""")
+GOBLIN_ITEM_RAMPS = {"a dagger": "steel", "a sack": "tan"}  # the others are of wood
 GOBLIN_BODY = """
 ...B.TTTT.B...
 ..BBBTTTTBBB..
@@ -595,24 +746,26 @@ GOBLIN_BODY = """
 
 def goblin(c: Canvas, rng: Random) -> Look:
     colour, ramp = _colour(rng, "green", "lime", "teal")
-    shirt_colour, shirt = _colour(rng, "brown", "red", "purple", "tan", "blue")
+    shirt_colour, shirt = _colour(rng, "brown", "red", "purple", "tan", "blue", "orange")
+    eye_colour, eye = _colour(rng, "yellow", "red", "orange")
     ears, half = _pick(rng, GOBLIN_EARS)
     face, face_art = _pick(rng, GOBLIN_FACES)
-    item, (item_art, item_ramp) = _pick(rng, GOBLIN_ITEMS)
+    item, item_art = _pick(rng, GOBLIN_ITEMS)
     flip = rng.random() < 0.5
     _paint(c, GOBLIN_BODY, {"B": ramp, "T": shirt, "K": RAMPS["black"]}, y=9)
     _paint(c, _sym(half), {"B": ramp}, y=3)
-    _paint(c, face_art, {"y": RAMPS["yellow"], "1": ramp}, x=5, y=5)
+    _paint(c, face_art, {"y": eye, "1": ramp}, x=5, y=5)
     hood = rng.choice(["bald", "hood", "tuft"])
     if hood == "hood":
         _paint(c, "..HHHH..\n.HHHHHH.\nHHHHHHHH", {"H": shirt}, x=4, y=2)
     elif hood == "tuft":
         _paint(c, ".h.h\nhhi.\n.ii.", {"h": RAMPS["red"]}, x=6, y=1)
-    _paint(c, item_art, {"a": RAMPS[item_ramp], "p": RAMPS["brown"], "x": RAMPS["orange"]}, x=1, y=8, flip=flip)
+    item_ramp = RAMPS[GOBLIN_ITEM_RAMPS.get(item, "brown")]
+    _paint(c, item_art, {"a": item_ramp, "p": RAMPS["brown"], "x": RAMPS["orange"]}, y=8, flip=flip)
     return Look(
         _caption(_a(f"{face} {colour} goblin"), f"{ears} ears", item),
         parts={"ears": ears, "face": face, "item": item or "none", "head": hood},
-        colours={"skin": colour, "shirt": shirt_colour},
+        colours={"skin": colour, "shirt": shirt_colour, "eyes": eye_colour},
     )
 
 
@@ -621,35 +774,926 @@ def goblin(c: Canvas, rng: Random) -> Look:
 ORC_BODY = """
 ..............
 ....BBBBBB....
-....BBBBBB....
-....BBBBBB....
-.AABBBBBBBBCC.
-AAABBBBBBBBCCC
-AAATTTTTTTTCCC
-AAATTTTTTTTCCC
+...BBBBBBBB...
+.AAABBBBBBCCC.
+AAAABBBBBBCCCC
+AAAABBBBBBCCCC
+AAAADBBBBDCCCC
+AAA#DDDDDD#CCC
+.AA#DDDDDD#CC.
+AAA#KKKKKK#CCC
 AAA.TTTTTT.CCC
-.AA.KKKKKK.CC.
-AAA.PPPPPP.CCC
-AAA.PPPPPP.CCC
-.A..PPPPPP..C.
-...BBBB.BBBB..
+AAA.TTTTTT.CCC
+....DDTTDD....
+...DDD..DDD...
 """
-ORC_HEADS = {
-    "a topknot": "..##..\n..##..\n..##..",
-    "a mohawk": "..hh..\n..hi..\n..ii..",
-    "a horned helmet": "a....b\nbmmnnc\nmmmnno",
-    "bald": "",
-}
+ORC_HEADS = _sheet("""
+a topknot | a mohawk | a horned helmet | a bald head | long hair
+..##..    | ..hh..   | a......a        |             | .hhhhii.
+..##..    | ..hi..   | ab.mm.bb        |             | hhhhhiii
+          | ..ii..   | .bmmnnb.        |             | h......i
+          |          |                 |             | h......i
+""")
+ORC_FACES = _sheet("""
+angry  | roaring | gloomy | one-eyed
+##..## | #e..e#  | ...... | ##..##
+.e..e. | ......  | #e##e# | ##..e.
+w....w | w####w  | w.22.w | w#...w
+w####w | w#rr#w  | w####w | w####w
+""")
+ORC_OUTFITS = _sheet("""
+a strap | armour | a fur pelt | a bare chest
+pp....  | ssttuu | ssssss     | ......
+.qpp..  | sttuuv | tttttt     | 222333
+...qqp  | ttuuvv | .t.t.t     | .3..3.
+""")
+ORC_ITEMS = _sheet("""
+- | an axe | a spiked club
+  | .a.a   | .a..
+  | abpb   | pqqa
+  | abpc   | pqq.
+  | .bpc   | aqqr
+  | ..p.   | .qr.
+  | ..p.   | .qr.
+  | ..p.   | ..r.
+  | ..p.   | ..r.
+  | ..p.   | ..r.
+  | ....   | ....
+  | ....   | ....
+  | ..p.   | ..r.
+""")
 
 
 def orc(c: Canvas, rng: Random) -> Look:
-    colour, ramp = _colour(rng, "green", "teal", "grey")
-    _paint(c, ORC_BODY, {"B": ramp, "A": ramp, "C": _darker(ramp), "T": RAMPS["brown"], "K": RAMPS["gold"], "P": RAMPS["tan"]})
-    _paint(c, "#....#\nr#..#r\n......\nw####w\nw....w", {"r": RAMPS["red"]}, x=5, y=3)
-    return Look("an orc")
+    colour, ramp = _colour(rng, "green", "teal", "lime")
+    cloth_colour, cloth = _colour(rng, "brown", "red", "purple", "tan", "orange")
+    _, eye = _colour(rng, "red", "yellow")
+    head, head_art = _pick(rng, ORC_HEADS)
+    face, face_art = _pick(rng, ORC_FACES)
+    outfit, outfit_art = _pick(rng, ORC_OUTFITS)
+    item, item_art = _pick(rng, ORC_ITEMS)
+    flip = rng.random() < 0.5
+    steel, brown = RAMPS["steel"], RAMPS["brown"]
+    dark = _darker(ramp)
+    body = {"A": dark, "C": _darker(dark), "D": dark, "K": RAMPS["black"], "T": cloth, "B": _paler(ramp)}
+    _paint(c, ORC_BODY, body)
+    _paint(c, outfit_art, {"1": ramp, "p": brown, "s": cloth}, x=5, y=8)
+    _paint(c, face_art, {"1": ramp, "e": eye[1:], "r": RAMPS["red"]}, x=5, y=3)
+    _paint(c, head_art, {"h": RAMPS["black"], "m": steel, "a": RAMPS["white"]}, x=4 if len(head_art) > 25 else 5, y=1)
+    _paint(c, item_art, {"a": steel, "p": brown}, x=1, y=2, flip=flip)
+    return Look(
+        _caption(_a(f"{face} {colour} orc"), head, outfit, item),
+        parts={"head": head, "face": face, "outfit": outfit, "item": item or "none"},
+        colours={"skin": colour, "cloth": cloth_colour},
+    )
+
+
+# --- zombie -----------------------------------------------------------------------------------------------------------
+
+ZOMBIE_HEADS = _sheet("""
+messy hair | an open brain | a bald head | a bandage
+..h.hh...  | ...PPPP..     | ...BBBB..   | ...BBBB..
+.hhhhhhh.  | ..PPqPPP.     | ..BBBBBB.   | ..BBBBBB.
+.BBBBhhh.  | .BB#q##B.     | .BBB#BBB.   | .wwwwwww.
+BBBBBBBh.  | BBBBBBBB.     | BBBBB#BB.   | wwwwwwww.
+Be#BBBBB.  | Be#BBBBB.     | Be#BBBBB.   | Be#BBBBB.
+BBBB#BBB.  | BBBB#BBB.     | BBBBBBBB.   | BBBB#BBB.
+.w#wBBB..  | .w#wBBB..     | .####BB..   | .w#wBBB..
+""")
+ZOMBIE_ARMS = _sheet("""
+outstretched | raised  | drooping | one outstretched arm
+BBTTTTT      | B...... | ...TTTT  | ..TTTTT
+BBBTTTT      | BB..... | ..BTTT.  | BBBTTTT
+.......      | .BB.... | .BB....  | BB.....
+BBBBTT.      | BBBTTTT | BB.....  |
+             | .BBTTT. | B......  |
+             | ..BTT.. |          |
+""")
+ZOMBIE_LEGS = _sheet("""
+shuffling | standing | limping
+PPPPP.    | .PPPP.   | PPPPPP
+PPPPPP    | .PPPP.   | PP.PPP
+PP.PPP    | .PPPP.   | BB..BB
+BB..BB    | BBBBB.   | BB..BB
+""")
+
+
+def zombie(c: Canvas, rng: Random) -> Look:
+    colour, ramp = _colour(rng, "lime", "green", "teal")
+    shirt_colour, shirt = _colour(rng, "red", "purple", "brown", "orange", "white", "grey")
+    _, trousers = _colour(rng, "blue", "black", "brown")
+    head, head_art = _pick(rng, ZOMBIE_HEADS)
+    arms, arm_art = _pick(rng, ZOMBIE_ARMS)
+    legs, leg_art = _pick(rng, ZOMBIE_LEGS)
+    flip = rng.random() < 0.5
+    skin = {"B": _paler(ramp), "e": RAMPS["yellow"], "h": RAMPS["black"], "P": RAMPS["pink"], "q": RAMPS["red"]}
+    _paint(c, leg_art, {"P": trousers, "B": ramp}, x=6, y=14 - leg_art.count("\n"), flip=flip)
+    _paint(
+        c,
+        rng.choice(["TTTTTT\nTTTTTT\nTTTTTT\n.T.TTT", "TTTTTT\nTTTBTT\nTTBBTT\nTTT.TT"]),
+        {"T": shirt, "B": ramp},
+        x=6,
+        y=8,
+        flip=flip,
+    )
+    _paint(c, head_art, skin, x=4, y=1, flip=flip)
+    _paint(c, arm_art, {"T": shirt, "B": ramp}, x=1, y=8 - 3 * (arms == "raised"), flip=flip)
+    return Look(
+        _caption(_a(f"{legs} {colour} zombie"), head, arms if arms[:3] == "one" else f"{arms} arms"),
+        parts={"head": head, "arms": arms, "legs": legs, "facing": _facing(flip)},
+        colours={"skin": colour, "shirt": shirt_colour},
+    )
+
+
+# --- beholder ---------------------------------------------------------------------------------------------------------
+
+STALKS = {
+    "three stalks": [(4, 5, 2, 3), (7, 4, 7, 2), (11, 5, 12, 3)],
+    "four stalks": [(3, 6, 2, 4), (6, 4, 5, 2), (9, 4, 10, 2), (12, 6, 13, 4)],
+    "five stalks": [(3, 8, 2, 6), (4, 5, 3, 2), (7, 4, 7, 2), (11, 5, 11, 2), (12, 8, 13, 6)],
+    "two long stalks": [(5, 5, 3, 2), (10, 5, 12, 2)],
+}
+
+
+EYE_HEMS = _sheet("""
+smooth | ragged     | pointed
+       | B..BBBB..B | ..........
+       | BB.BBBB.BB | ...BBBB...
+       | .B..BB..B. | ....BB....
+""")
+EYE_MOUTHS = _sheet("""
+fangs    | a toothy grin | a frown  | a crooked smile | an open mouth
+######## | #wwwwww#      | ..####.. | ......#.        | ..####..
+.w.##.w. | .######.      | .#....#. | .#####..        | ..w##w..
+""")
+
+
+def beholder(c: Canvas, rng: Random) -> Look:
+    colour, ramp = _colour(rng, "purple", "red", "green", "blue", "teal", "orange", "brown", "pink")
+    iris_colour, iris = _colour(rng, *[n for n in ("red", "lime", "sky-blue", "yellow", "magenta") if n != colour])
+    stalks, places = _pick(rng, STALKS)
+    for base_x, base_y, x, y in places:
+        c.fill(line((base_x, base_y), (x, y)), ramp, 1 if x < 8 else 2)
+        _paint(c, "ab\nb#" if x < 8 else "ab\n#b", {"a": iris}, x=min(x, 13), y=y - 1)
+    body, (rx, ry) = _pick(rng, {"round": (5.4, 5.4), "squat": (6.2, 5), "tall": (4.6, 5.4)})
+    c.fill(ellipse(7.5, 9, rx, ry), ramp)
+    hem, hem_art = _pick(rng, EYE_HEMS)
+    _paint(c, hem_art, {"B": _darker(ramp)}, x=3, y=12)
+    eye, (rx, ry) = _pick(rng, {"round": (2.8, 2.8), "wide": (3.6, 2.4), "narrow": (3.6, 1.6)})
+    c.fill(ellipse(7.5, 7.5, rx, ry), RAMPS["white"], 0)
+    look_x, gaze = rng.choice([(6, "left"), (7, "ahead"), (8, "right")])
+    pupil = rng.choice(["bb\n##\n##\nbb", "ab\nb#\n##\nbb"]) if eye != "narrow" else "b#\n#b"
+    _paint(c, pupil, {"a": iris}, x=look_x, y=6 if eye != "narrow" else 7)
+    mouth, art = _pick(rng, EYE_MOUTHS)
+    _paint(c, art, {}, x=4, y=11)
+    return Look(
+        _caption(_a(f"{colour} floating eye"), stalks, f"{_a(iris_colour)} iris", mouth),
+        parts={"body": body, "underside": hem, "stalks": stalks, "eye": eye, "gaze": gaze, "mouth": mouth},
+        colours={"body": colour, "iris": iris_colour},
+    )
+
+
+# --- golem ------------------------------------------------------------------------------------------------------------
+
+GOLEM_ARMS = _sheet("""
+lowered | raised | mighty
+.AAA    | AAA.   | ..AA
+AAAA    | AAA.   | .AAA
+AAAA    | AAA.   | .AAA
+.AA.    | .AA.   | .AA.
+.AA.    | .AAA   | AAAA
+AAA.    | .AAA   | AAAA
+AAAA    | ..AA   | AAAA
+AAAA    |        | AAAA
+.AAA    |        | AAA.
+""")
+GOLEM_HEADS = _sheet("""
+square | flat   | single-eyed | narrow | slit-eyed
+HHHH   | ....   | .HH.        | ....   | HHHH
+HHHH   | HHHHHH | HHHH        | .HH.   | HHHH
+e##e   | He##eH | HeeH        | .ee.   | eeee
+HHHH   | HHHHHH | HHHH        | .HH.   | HHHH
+""")
+GOLEM_CHESTS = _sheet("""
+- | a crack | a glowing core | moss   | a rune
+  | ..#...  | ......         | m.mm.. | ......
+  | ..##..  | ..xx..         | mmnn.. | .x..x.
+  | ...#..  | ..xy..         | .n.... | ..xx..
+  | ...##.  | ..yy..         | ....m. | ..xx..
+""")
+GOLEM_BODY = """
+.TTTTTT.
+TTTTTTTT
+TTTTTTTT
+.TTTTTT.
+.TTTTTT.
+.TTTTTT.
+..TTTT..
+.LL..RR.
+.LL..RR.
+LLL..RRR
+"""
+
+
+def golem(c: Canvas, rng: Random) -> Look:
+    colour, ramp = _colour(rng, "grey", "tan", "brown", "steel", "sky-blue", "white", "purple")
+    glow_colour, glow = _colour(
+        rng, *[n for n in ("red", "yellow", "sky-blue", "lime", "magenta", "orange") if n != colour]
+    )
+    head, head_art = _pick(rng, GOLEM_HEADS)
+    chest, chest_art = _pick(rng, GOLEM_CHESTS)
+    (left, left_art), (right, right_art) = _pick(rng, GOLEM_ARMS), _pick(rng, GOLEM_ARMS)
+    _paint(c, GOLEM_BODY, {"T": ramp, "L": ramp, "R": _darker(ramp)}, x=4, y=5, shade="bevel")
+    _paint(c, left_art, {"A": ramp}, x=1, y=1 if left == "raised" else 4, shade="bevel")
+    _paint(c, right_art, {"A": ramp}, x=1, y=1 if right == "raised" else 4, flip=True, shade="bevel")
+    _paint(c, head_art, {"H": _paler(ramp), "e": glow}, x=5 if head == "flat" else 6, y=2, shade="bevel")
+    _paint(c, chest_art, {"x": glow, "m": RAMPS["lime"][1:]}, x=5, y=6)
+    return Look(
+        _caption(_a(f"{colour} golem"), f"a {head} head", f"{glow_colour} eyes", chest),
+        parts={"head": head, "chest": chest or "plain", "left arm": left, "right arm": right},
+        colours={"stone": colour, "glow": glow_colour},
+    )
+
+
+# --- flame ------------------------------------------------------------------------------------------------------------
+
+FIRES: dict[str, Ramp] = {
+    "orange": (*RAMPS["yellow"][:2], *RAMPS["orange"][1:2], *RAMPS["red"][1:3]),
+    "red": (*RAMPS["orange"][:2], *RAMPS["red"][1:4]),
+    "yellow": (*RAMPS["yellow"][:3], *RAMPS["orange"][1:3]),
+    "blue": (*RAMPS["sky-blue"][:3], *RAMPS["blue"][1:3]),
+    "green": (*RAMPS["lime"][:3], *RAMPS["green"][2:4]),
+    "pink": (*RAMPS["pink"][:3], *RAMPS["magenta"][2:4]),
+    "purple": (*RAMPS["magenta"][:2], *RAMPS["purple"][1:4]),
+}
+FIRE_SHAPES = _sheet("""
+swirling       | pointed        | horned         | leaning
+.......4...... | ......4....... | .............. | ..........4...
+......44...... | ......44...... | ..4........4.. | ........44....
+..4...444..4.. | .....444...... | ..44......44.. | .......444....
+......4444.4.. | .....4444..4.. | .444..44..444. | ..4...4444.4..
+.....44444.44. | ..4.44444.44.. | .4444.44.4444. | .....44444.44.
+.4..444444444. | ..4.444444444. | .444444444444. | ....444444444.
+44.4444444444. | .44444444444.. | ..4444444444.. | .4..444444444.
+44444444444444 | .444444444444. | ..4444444444.. | 44.4444444444.
+44444444444444 | 44444444444444 | .444444444444. | 44444444444444
+44444444444444 | 44444444444444 | 44444444444444 | 44444444444444
+.4444444444444 | 44444444444444 | 44444444444444 | 44444444444444
+.444444444444. | .444444444444. | .444444444444. | .444444444444.
+..4444444444.. | ..4444444444.. | ..4444444444.. | ..4444444444..
+....444444.... | ...44444444... | ....444444.... | ....444444....
+""")
+
+
+FIRE_FACES = _sheet("""
+grinning | angry  | roaring | calm   | surprised | one-eyed
+#....#   | ##..## | #....#  | ...... | .#..#.    | ......
+##..##   | .#..#. | ##..##  | ##..## | .#..#.    | .####.
+......   | ...... | ......  | ##..## | ......    | ..##..
+#....#   | .####. | .####.  | ...... | ..##..    | ......
+.####.   | .#..#. | .####.  | ..##.. | ..##..    | .####.
+""")
+
+
+def flame(c: Canvas, rng: Random) -> Look:
+    colour, ramp = _pick(rng, FIRES)
+    shape, art = _pick(rng, FIRE_SHAPES)
+    face, face_art = _pick(rng, FIRE_FACES)
+    core, (rx, ry) = _pick(rng, {"large": (5.4, 5.4), "small": (4.4, 4.2), "tall": (4, 6)})
+    flip = rng.random() < 0.5
+    outer = _grid(art, flip=flip) == "4"
+    c.fill(outer, ramp, 3)
+    shift = rng.choice([-1, 0, 1])
+    for tone, shrink in [(2, 0), (1, 1), (0, 2.2)]:
+        inner = ellipse(7.5, 13.5 - ry + shrink, rx - shrink, ry - shrink)
+        tip = ellipse(7.5 + shift, 13 - 2 * ry + 2 * shrink, 1.4, 2)
+        c.fill((inner | tip) & outer, ramp, tone)
+    arms, y = _pick(rng, {"none": 0, "raised": 6, "lowered": 9})
+    if y:
+        for mirrored in (False, True):
+            _paint(c, "3..\n33.\n323\n.32\n..3", {"0": ramp}, x=1, y=y, flip=mirrored)
+    _paint(c, face_art, {}, x=5, y=8)
+    return Look(
+        _caption(_a(f"{face} {colour} fire elemental"), f"a {shape} flame", f"{arms} arms" if y else ""),
+        parts={"shape": shape, "face": face, "core": core, "arms": arms},
+        colours={"fire": colour},
+    )
+
+
+# --- treant -----------------------------------------------------------------------------------------------------------
+
+TREE_CROWNS = {
+    "round": [
+        (7.5, 2.6, 3.4, 2),
+        (3.4, 4.6, 2.5, 1.9),
+        (11.6, 4.6, 2.5, 1.9),
+        (5.4, 3.6, 2.5, 1.9),
+        (9.6, 3.6, 2.5, 1.9),
+    ],
+    "split": [(3.6, 2.8, 2.6, 1.9), (11.4, 2.8, 2.6, 1.9), (5, 4.4, 2.5, 1.9), (10, 4.4, 2.5, 1.9)],
+    "tall": [(5, 4.6, 2.6, 1.9), (10, 4.6, 2.6, 1.9), (7.5, 3.6, 3, 1.6), (7.5, 2.2, 1.9, 1.6)],
+    "lopsided": [(12, 4.6, 2.5, 1.9), (9.5, 3.2, 2.9, 2.3), (3.4, 3.4, 2.4, 2.5), (6, 2.9, 2.9, 2)],
+    "bare": [],
+}
+BARE_BRANCHES = """
+B...B....B...B
+B...BB..BB...B
+BB...B..B...BB
+.BB..B..BB.BB.
+..BB.BBBBBBB..
+...BBBBBBBB...
+"""
+TREE_TRUNK = """
+....BBB
+....BBB
+....BBB
+....BBB
+....BBB
+....BBB
+....BBB
+....BBB
+"""
+TREE_ROOTS = _sheet("""
+spread  | stubby  | clawed
+..BBBBB | ...BBB. | ..BBBBB
+.BB.BB. | ...BBB. | BB.B.BB
+""")
+TREE_ARMS = _sheet("""
+raised | lowered | spread
+L...   | ....    | ....
+B.L.   | ....    | L...
+BBB.   | ..BB    | B..B
+.BB.   | .BB.    | BBBB
+..BB   | BB..    | .B..
+       | B.B.    | .L..
+       | L.L.    |
+""")
+BARKS = {"brown": RAMPS["brown"], "dark brown": _darker(RAMPS["brown"])}
+TREE_FACES = _sheet("""
+grim   | friendly | howling | toothy
+##..## | ##..##   | #x..x#  | #x..x#
+x#..#x | #x..x#   | ##..##  | ......
+...... | ......   | ......  | ######
+.####. | #....#   | .####.  | #b##b#
+.#..#. | .####.   | .####.  | ######
+""")
+
+
+def treant(c: Canvas, rng: Random) -> Look:
+    leaf_colour, leaves = _colour(rng, "green", "lime", "teal", "orange", "pink")
+    bark_colour, bark = _pick(rng, BARKS)
+    eye_colour, eye = _colour(rng, "yellow", "red", "sky-blue")
+    crown, blobs = _pick(rng, TREE_CROWNS)
+    roots, root_art = _pick(rng, TREE_ROOTS)
+    face, face_art = _pick(rng, TREE_FACES)
+    (left, left_art), (right, right_art) = _pick(rng, TREE_ARMS), _pick(rng, TREE_ARMS)
+    tuft = leaves if blobs else bark
+    _paint(c, left_art, {"B": bark, "L": tuft}, x=1, y=6)
+    _paint(c, right_art, {"B": _darker(bark), "L": tuft}, x=1, y=6, flip=True)
+    _paint(c, _sym(TREE_TRUNK + root_art), {"B": bark}, y=5)
+    _paint(c, face_art, {"x": eye[1:], "a": bark}, x=5, y=7)
+    if not blobs:
+        _paint(c, BARE_BRANCHES, {"B": bark}, y=1)
+    for blob in blobs:
+        c.fill(ellipse(*blob), leaves)
+    fruit = rng.choice(["no", "red", "yellow", "white"]) if blobs else "no"
+    if fruit != "no":
+        _paint(c, "......aa...\naa....bb...\nbb.......aa\n....aa...bb", {"a": RAMPS[fruit]}, x=3, y=2)
+    return Look(
+        _caption(
+            _a(f"{face} living tree"),
+            f"a {crown} crown" if not blobs else f"a {crown} {leaf_colour} crown",
+            f"{fruit} fruit" if fruit != "no" else "",
+        ),
+        parts={"crown": crown, "fruit": fruit, "roots": roots, "face": face, "left arm": left, "right arm": right},
+        colours={"leaves": leaf_colour if blobs else "none", "bark": bark_colour, "eyes": eye_colour},
+    )
+
+
+# --- crab -------------------------------------------------------------------------------------------------------------
+
+CRAB_CLAWS = _sheet("""
+raised | spread | closed
+B.B..  | .....  | .....
+B.BB.  | .....  | .....
+BBBB.  | .....  | .BBB.
+BBBB.  | .B...  | BBBB.
+.BB..  | B..B.  | BBBBB
+..B..  | BBBB.  | .BBB.
+..BB.  | BBBB.  | ..BB.
+...BB  | .BBB.  | ...BB
+       | ...BB  |
+""")
+CRAB_LEGS = _sheet("""
+bent   | straight | tucked
+..BBB. | .BBBBB   | ......
+.B..BB | BB..BB   | ..BBBB
+BB.BB. | ..BB..   | .BB.BB
+...B.. | .BB...   | ..BB..
+""")
+CRAB_EYES = _sheet("""
+wide     | tired    | tall     | angry
+........ | ........ | www..www | ........
+www..www | BBB..BBB | w#w..w#w | B......B
+w#w..w#w | w#w..w#w | .B....B. | #BB..BB#
+.B....B. | .B....B. | .B....B. | w#w..w#w
+""")
+CRAB_MOUTHS = _sheet("""
+smiling | calm | toothy | bubbling | sad
+#..#    | .... | ####   | uu..     | .##.
+.##.    | .##. | .ww.   | uu##     | #..#
+""")
+
+
+def crab(c: Canvas, rng: Random) -> Look:
+    colour, ramp = _colour(rng, "red", "orange", "blue", "purple", "teal", "magenta")
+    shell, (rx, ry) = _pick(rng, {"wide": (5.5, 3), "round": (4.6, 3.6), "flat": (5.5, 2.4)})
+    claws, _ = _pick(rng, CRAB_CLAWS)
+    second = rng.choice([claws, claws, *CRAB_CLAWS])
+    legs, leg_art = _pick(rng, CRAB_LEGS)
+    eyes, eye_art = _pick(rng, CRAB_EYES)
+    mouth, mouth_art = _pick(rng, CRAB_MOUTHS)
+    for name, flip in ((claws, False), (second, True)):
+        _paint(c, leg_art, {"B": _darker(ramp)}, x=1, y=11, flip=flip)
+        _paint(c, CRAB_CLAWS[name], {"B": ramp}, flip=flip)
+    top = round(13 - 2 * ry)
+    c.fill(ellipse(7.5, 13 - ry, rx, ry), ramp)
+    _paint(c, eye_art, {"B": ramp}, x=4, y=top - 2)
+    _paint(c, mouth_art, {"u": RAMPS["sky-blue"]}, x=6, y=11)
+    return Look(
+        _caption(_a(f"{colour} crab"), f"a {shell} shell", f"{claws} claws" if claws == second else "uneven claws"),
+        parts={"shell": shell, "left claw": claws, "right claw": second, "legs": legs, "eyes": eyes, "mouth": mouth},
+        colours={"shell": colour},
+    )
+
+
+# --- bee --------------------------------------------------------------------------------------------------------------
+
+BEE_WINGS = _sheet("""
+raised   | spread   | swept-back | half-open
+..aa.ab. | aa...aab | .........  | ..aab.
+.aab.aab | aab.aabb | .....aab.  | .aaabb
+.abbaabb | .abbabb. | ....aabbb  | .aabbb
+..bb.bb. | ..bbbb.. | ...aabbb.  | ..abb.
+...bbb.. |          | ...abb...  | ...b..
+""")
+BEE_FEELERS = _sheet("""
+long | curled | short
+B... | BB..   | ....
+.B.. | ..B.   | .B..
+.B.. | ..B.   | ..B.
+""")
+BEE_BODIES = {"plump": (9, 9.5, 4.6, 4), "slim": (9.5, 9.5, 4.4, 3), "drooping": (9, 10.2, 3.8, 4.3)}
+BEE_STRIPES = {"two": [7, 8, 11, 12], "three": [6, 9, 12], "one": [8, 9], "thick": [7, 8, 10, 11, 13]}
+
+
+def bee(c: Canvas, rng: Random) -> Look:
+    colour, ramp = _colour(rng, "yellow", "gold", "orange")
+    stripe_colour, stripe = _pick(
+        rng,
+        {
+            "black": RAMPS["black"][1:] + RAMPS["black"][4:],
+            "dark brown": _darker(RAMPS["brown"][1:] + RAMPS["brown"][4:]),
+        },
+    )
+    wing_colour, wing_ramp = _colour(rng, "sky-blue", "white", "steel")
+    wings, wing = _pick(rng, BEE_WINGS)
+    feelers, feeler_art = _pick(rng, BEE_FEELERS)
+    body, (cx, cy, rx, ry) = _pick(rng, BEE_BODIES)
+    stripes, columns = _pick(rng, BEE_STRIPES)
+    flip = rng.random() < 0.5
+    turn = slice(None, None, -1 if flip else 1)
+    body_mask = ellipse(cx, cy, rx, ry)
+    _paint(c, "4", {"1": stripe}, x=round(cx + rx), y=round(cy), flip=flip)
+    _paint(c, feeler_art, {"B": stripe}, x=2, y=5, flip=flip)
+    c.fill(body_mask[:, turn], ramp)
+    c.fill((body_mask & np.isin(np.arange(SIZE), columns))[:, turn], stripe)
+    c.fill(ellipse(3.8, 9.5, 2.8, 2.8)[:, turn], _paler(ramp))
+    _paint(c, rng.choice(["w#\n##", "##\n##", "#.\n##", "..\n##"]), {}, x=2, y=8, flip=flip)
+    _paint(c, wing, {"a": wing_ramp}, x=5, flip=flip)
+    return Look(
+        _caption(_a(f"{body} {colour} bee"), f"{wings} {wing_colour} wings", f"{stripes} {stripe_colour} stripes"),
+        parts={"body": body, "wings": wings, "feelers": feelers, "stripes": stripes, "facing": _facing(flip)},
+        colours={"body": colour, "stripes": stripe_colour, "wings": wing_colour},
+    )
+
+
+# --- owl --------------------------------------------------------------------------------------------------------------
+
+OWL_EARS = _sheet("""
+pointed tufts | curved tufts | a round head | small tufts
+BB......BB    | B........B   | ..........   | ..........
+BBB....BBB    | BB......BB   | ..BBBBBB..   | .B......B.
+.BBBBBBBB.    | .BBBBBBBB.   | .BBBBBBBB.   | .BBBBBBBB.
+""")
+OWL_EYES = _sheet("""
+wide     | yellow   | sleepy   | stern    | winking
+.ww..ww. | .aa..aa. | .ww..ww. | ##....## | .ww..ww.
+w##ww##w | a##aa##a | wwwwwwww | w##..##w | w##wwwww
+w##ww##w | a##aa##a | ###ww### | w##ww##w | w##w####
+.ww..ww. | .aa..aa. | .ww..ww. | .ww..ww. | .ww..ww.
+""")
+OWL_WINGS = _sheet("""
+folded | spread | drooping
+...    | A..    | ...
+...    | AA.    | ...
+..A    | AAA    | ...
+.AA    | AAA    | ..A
+.AA    | A.A    | .AA
+.AA    |        | .AA
+.AA    |        | .AA
+..A    |        | .A.
+       |        | .A.
+""")
+OWL_BELLIES = _sheet("""
+speckled | barred | plain | chevrons
+s..s..   | .ssss. |       | s.ss.s
+..s..s   | ...... |       | .s..s.
+s..s..   | .ssss. |       | ..ss..
+""")
+
+
+def owl(c: Canvas, rng: Random) -> Look:
+    colour, ramp = _colour(rng, "brown", "grey", "white", "tan", "purple", "blue", "teal")
+    belly_colour, belly = _colour(rng, *[n for n in ("tan", "white", "yellow") if n != colour])
+    ears, ear_art = _pick(rng, OWL_EARS)
+    eyes, eye_art = _pick(rng, OWL_EYES)
+    wings, wing = _pick(rng, OWL_WINGS)
+    pattern, pattern_art = _pick(rng, OWL_BELLIES)
+    c.fill(ellipse(7.5, 8, 5, 5.4) | (_grid(ear_art, 3, 1) == "B"), ramp)
+    c.fill(ellipse(7.5, 11, 3.4, 2.8), belly)
+    _paint(c, pattern_art, {"s": belly[2:] + belly[:2]}, x=5, y=10)
+    for flip in (False, True):
+        _paint(c, wing, {"A": _darker(ramp)}, y=5, flip=flip)
+    _paint(c, eye_art, {"a": RAMPS["yellow"]}, x=4, y=4)
+    _paint(c, "pq\nqr", {"p": RAMPS["orange"]}, x=7, y=7)
+    perch = rng.choice(["feet", "branch"])
+    _paint(
+        c,
+        "pp..pp" if perch == "feet" else "bbbppbbppbbccc",
+        {"p": RAMPS["orange"], "a": RAMPS["brown"]},
+        x=5 if perch == "feet" else 1,
+        y=14,
+    )
+    return Look(
+        _caption(_a(f"{colour} owl"), ears, f"{eyes} eyes", f"{wings} wings"),
+        parts={"ears": ears, "eyes": eyes, "wings": wings, "belly": pattern, "perch": perch},
+        colours={"feathers": colour, "belly": belly_colour},
+    )
+
+
+# --- frog -------------------------------------------------------------------------------------------------------------
+
+FROG_POSES = _sheet("""
+sitting | crouching | squatting | puffed-up | standing tall
+..BBBBB | ..BBBBB   | ..BBBBB   | ..BBBBB   | ..BBBBB
+.BBBBBB | .BBBBBB   | .BBBBBB   | .BBBBBB   | .BBBBBB
+.BBBBBB | .BBBBBB   | .BBBBBB   | .BBBBBB   | .BBBBBB
+BBBBBBB | BBBBBBB   | .BBBBBB   | BBBBBBB   | .BBBBBB
+.BBBBBB | BBBBBBB   | .BBBBBB   | BYYYYYY   | ..BBBBB
+.BBYYYY | BBBYYYY   | ..BYYYY   | BYYYYYY   | ..BYYYY
+.BBYYYY | BBBYYYY   | BBBYYYY   | BYYYYYY   | ..BYYYY
+BBBYYYY | BB.BYYY   | BBBBYYY   | .BYYYYY   | .BBYYYY
+BBBBYYY | BBBBB..   | .BBBBYY   | BBBYYYY   | BB.BYYY
+BBBBBYY |           | BBBBBB.   | BBBBB..   | B..BBYY
+BBB.BB. |           |           |           | ..BBB..
+""")
+FROG_EYES = _sheet("""
+round  | sleepy | cross  | golden
+.BBB.. | .BBB.. | .BBB.. | .BBB..
+Bww#B. | BBBBB. | B##BB. | Byy#B.
+Bww#BB | B###BB | Bw##BB | Byy#BB
+""")
+FROG_MOUTHS = _sheet("""
+a wide smile | its tongue out | an open mouth | a small mouth
+#........#   | .########.     | .########.    | ..........
+.########.   | ....rr....     | .#rrrrrr#.    | ...####...
+             | ....rs....     | ..######..    |
+             | .....s....     |               |
+""")
+FROG_HATS = _sheet("""
+- | a crown | a leaf on its head | a flower
+  | a.ab.c  | ..gh..             | ..p...
+  | abbbcc  | .gghi.             | .pyp..
+  |         |                    | ..p...
+""")
+
+
+def frog(c: Canvas, rng: Random) -> Look:
+    colour, ramp = _colour(rng, "green", "lime", "teal", "blue", "orange", "red", "brown")
+    belly_colour, belly = _colour(rng, *[n for n in ("yellow", "tan", "white") if n != colour])
+    pose, half = _pick(rng, FROG_POSES)
+    eyes, eye_art = _pick(rng, FROG_EYES)
+    mouth, mouth_art = _pick(rng, FROG_MOUTHS)
+    hat, hat_art = _pick(rng, FROG_HATS)
+    marks = rng.choice(["plain", "spotted", "striped"])
+    art = _sym(half)
+    top = 14 - art.count("\n")
+    _paint(c, art, {"B": ramp, "Y": _paler(belly)}, y=top)
+    if marks != "plain":
+        _paint(c, "d..d\n.d.." if marks == "spotted" else ".dd.\n.dd.", {"a": ramp}, x=6, y=top)
+    _paint(c, eye_art, {"B": ramp, "y": RAMPS["yellow"]}, x=2, y=top - 2)
+    _paint(c, eye_art, {"B": ramp, "y": RAMPS["yellow"]}, x=2, y=top - 2, flip=True)
+    _paint(c, mouth_art, {"r": RAMPS["red"]}, x=3, y=top + 3)
+    _paint(
+        c,
+        hat_art,
+        {"a": RAMPS["gold"], "g": RAMPS["lime"], "p": RAMPS["pink"], "y": RAMPS["yellow"]},
+        x=5,
+        y=top - hat_art.count("\n") - 1,
+    )
+    return Look(
+        _caption(_a(f"{pose} {colour} frog"), f"{eyes} eyes", mouth, hat),
+        parts={"pose": pose, "eyes": eyes, "mouth": mouth, "hat": hat or "none", "back": marks},
+        colours={"skin": colour, "belly": belly_colour},
+    )
+
+
+# --- mimic ------------------------------------------------------------------------------------------------------------
+
+MIMIC_LIDS = _sheet("""
+domed          | flat           | banded         | tilted
+...WWWWWWWW... | mWWWWWWWWWWWWn | ..WWmWWWWnWW.. | ..........WWn.
+.mWWWWWWWWWWn. | mWWWWWWWWWWWWn | .WWWmWWWWnWWW. | ......WWWWWWn.
+.mWWWWWWWWWWn. | mmnnnnnnnnnnoo | WWWWmWWWWnWWWW | ..WWWWWWWWWnn.
+mmnnnnnnnnnnoo |                | mmnnnnnnnnnnoo | mWWWWWnnnnnoo.
+               |                |                | mmnnno........
+""")
+MIMIC_MOUTHS = _sheet("""
+sharp        | long         | even         | crooked
+w.w.ww.w.w.w | w.w......w.w | ww.ww.ww.ww. | w..ww..w.ww.
+............ | w.w......w.w | ............ | .......w....
+............ | ............ | ............ | ..w.........
+.w.w.ww.w.w. | .w.w.ww.w.w. | ww.ww.ww.ww. | w.w..w.ww.w.
+""")
+MIMIC_EYES = {"two": "..yy....yy..", "one": ".....yy.....", "three": ".yy..yy..yy.", "no": ""}
+MIMIC_TONGUES = _sheet("""
+- | a long tongue | a short tongue | a curled tongue
+  | pqq.          | pqqr           | .pqr
+  | pqq.          | pqqr           | .pqr
+  | .pqq          | .qr.           | pqq.
+  | .pqq          |                | pq.p
+  | ..qr          |                | .qqq
+""")
+
+
+MIMIC_CHEST = """
+mmmnnnnnnnnnoo
+mWWWWWWWWWWWWo
+mWWWWWWWWWWWWo
+mWWWWWWWWWWWWo
+mmnnnnnnnnnnoo
+"""
+MIMIC_FEET = {
+    "no": "",
+    "stubby": ".BBB......BBB.",
+    "clawed": "ww.ww....ww.ww",
+    "four": ".BB.BB..BB.BB.",
+}
+
+
+def mimic(c: Canvas, rng: Random) -> Look:
+    wood_colour, wood = _colour(rng, "brown", "tan", "red", "purple", "blue", "green")
+    metal_colour, metal = _colour(rng, "gold", "steel", "orange")
+    lid, lid_art = _pick(rng, MIMIC_LIDS)
+    teeth, teeth_art = _pick(rng, MIMIC_MOUTHS)
+    eyes, eye_art = _pick(rng, MIMIC_EYES)
+    tongue, tongue_art = _pick(rng, MIMIC_TONGUES)
+    eye_colour, eye = _colour(rng, "yellow", "red", "lime")
+    c.fill(box(2, 4, 13, 9), [OUTLINE] * 5, 0)
+    _paint(c, lid_art, {"W": wood, "m": metal[1:]}, y=max(1, 4 - lid_art.count("\n")))
+    _paint(c, teeth_art, {}, x=2, y=5)
+    _paint(c, eye_art, {"y": eye}, x=2, y=6)
+    feet, feet_art = _pick(rng, MIMIC_FEET)
+    _paint(c, feet_art, {"B": wood}, y=14)
+    _paint(c, MIMIC_CHEST, {"W": wood, "m": metal[1:]}, y=9)
+    lock = rng.choice(["square", "keyhole", "none"])
+    if lock != "none" and not tongue:
+        _paint(c, "mmnn\nm##n\nn##n" if lock == "square" else ".mn.\nm##n\n.nn.", {"m": metal}, x=6, y=9)
+    _paint(c, tongue_art, {"p": RAMPS["pink"][1:]}, x=rng.choice([3, 6, 9]), y=9)
+    return Look(
+        _caption(
+            f"{_a(wood_colour)} treasure chest monster",
+            f"{teeth} teeth",
+            f"{eyes} eyes" if eyes != "one" else "one eye",
+            tongue,
+        ),
+        parts={"lid": lid, "teeth": teeth, "eyes": eyes, "tongue": tongue or "none", "lock": lock, "feet": feet},
+        colours={"wood": wood_colour, "metal": metal_colour, "eyes": eye_colour},
+    )
+
+
+# --- imp --------------------------------------------------------------------------------------------------------------
+
+IMP_HORNS = _sheet("""
+long     | curved   | short    | wide
+a......b | .a....b. | ........ | ........
+a......b | a......b | ........ | aa....bb
+ab....bb | ab....bb | a......b | .ab..bb.
+.BBBBBB. | .BBBBBB. | bBBBBBBb | ..BBBB..
+""")
+IMP_HEAD = """
+BBBBBBBB
+BBBBBBBB
+BBBBBBBB
+BBBBBBBB
+.BBBBBB.
+"""
+IMP_FACES = _sheet("""
+grinning | sneering | cackling | glaring
+#....#   | ##..##   | #....#   | ##..##
+y#..#y   | y#..#y   | y#..#y   | #y##y#
+......   | ......   | ......   | ......
+#wwww#   | ..####   | w####w   | .####.
+.####.   | ...w..   | .####.   | #....#
+""")
+IMP_WINGS = _sheet("""
+raised | spread | folded | none
+B..    | ....   | ...    |
+BB.    | ....   | ...    |
+BBB    | ....   | ...    |
+BBB    | BBB    | ...    |
+.BB    | BBBB   | ..B    |
+..B    | B.BB   | .BB    |
+       | ...B   | .BB    |
+       |        | .B.    |
+""")
+IMP_LEGS = _sheet("""
+crouching | hopping  | standing
+BB.BB.BB  | .BBBBBB. | .BBBBBB.
+BBBBBBBB  | BBBBBBBB | .BBBBBB.
+.BB..BB.  | BB....BB | .BB..BB.
+BB....BB  | .B....B. | .BB..BB.
+""")
+IMP_TAILS = _sheet("""
+arrow | forked | curled
+..B.  | B.B    | .BB.
+.BBB  | BBB    | B..B
+..B.  | .B.    | ...B
+..B.  | .B.    | ..B.
+BBB.  | BB.    | BB..
+""")
+FORK = """
+a.a
+aaa
+.b.
+.b.
+.b.
+.b.
+.b.
+.b.
+.b.
+"""
+
+
+def imp(c: Canvas, rng: Random) -> Look:
+    colour, ramp = _colour(rng, "red", "purple", "orange", "magenta", "blue")
+    wing_colour, wing_ramp = _colour(rng, *[n for n in ("black", "purple", "orange", "red") if n != colour])
+    horns, horn_art = _pick(rng, IMP_HORNS)
+    face, face_art = _pick(rng, IMP_FACES)
+    wings, wing = _pick(rng, IMP_WINGS)
+    pose, leg_art = _pick(rng, IMP_LEGS)
+    tail, tail_art = _pick(rng, IMP_TAILS)
+    fork, flip = rng.choice(["a trident", ""]), rng.random() < 0.5
+    _paint(c, tail_art, {"B": _darker(ramp)}, x=11, y=9, flip=flip)
+    for mirrored in (False, True):
+        _paint(c, wing, {"B": wing_ramp}, y=3, flip=mirrored)
+    _paint(c, leg_art, {"B": ramp}, x=4, y=11)
+    c.fill(ellipse(7.5, 10, 2.6, 2.6), _paler(ramp))
+    _paint(c, horn_art + IMP_HEAD, {"B": ramp, "a": RAMPS["white"]}, x=4, y=1)
+    _paint(c, face_art, {"y": RAMPS["yellow"]}, x=5, y=5)
+    if fork:
+        _paint(c, FORK, {"a": RAMPS["steel"][1:2] + RAMPS["brown"][:4]}, x=1, y=5, flip=flip)
+    return Look(
+        _caption(_a(f"{pose} {colour} imp"), f"{horns} horns", f"{_a(tail)} tail", fork),
+        parts={"horns": horns, "face": face, "wings": wings, "pose": pose, "tail": tail, "fork": fork or "none"},
+        colours={"skin": colour, "wings": wing_colour},
+    )
+
+
+# --- octopus ----------------------------------------------------------------------------------------------------------
+
+TENTACLES = _sheet("""
+curled  | spread  | raised  | dangling
+B..BBBB | ...BBBB | B..BBBB | ...BBBB
+BB.BBBB | .BBBBBB | BBBBBBB | ..BBBBB
+.BBBBBB | BB.BBBB | .BBBBBB | .BBBBBB
+..BBBBB | B.BB.BB | ..BB.BB | .BB.BB.
+.BB.BB. | ..B..BB | .BB..BB | .B..BB.
+.B..BB. | .BB..B. | .B...B. | BB..B..
+""")
+OCTOPUS_MOUTHS = _sheet("""
+smile | round | flat
+#..#  | .##.  | ....
+.##.  | .##.  | .##.
+""")
+OCTOPUS_MARKS = _sheet("""
+plain | spotted  | striped  | starry
+      | ..aa.... | .aaaaaa. | ...a....
+      | ......b. | ........ | ..aaa...
+      | a....... | aaaaaaaa | ...a....
+""")
+
+
+def octopus(c: Canvas, rng: Random) -> Look:
+    colour, ramp = _colour(rng, "red", "orange", "purple", "pink", "teal", "blue", "magenta")
+    arms, half = _pick(rng, TENTACLES)
+    right_arms, right_half = _pick(rng, TENTACLES)
+    head, (cy, rx, ry) = _pick(rng, {"round": (5.5, 5, 4.6), "tall": (5.4, 4.4, 4.6), "wide": (6, 5.6, 4.2)})
+    eyes, eye_art = _pick(rng, FACE_EYES)
+    mouth, mouth_art = _pick(rng, OCTOPUS_MOUTHS)
+    marks, mark_art = _pick(rng, OCTOPUS_MARKS)
+    rows = zip(half.split("\n"), right_half.split("\n"), strict=True)
+    _paint(c, "\n".join(left + right[::-1] for left, right in rows), {"B": ramp}, y=9)
+    c.fill(ellipse(7.5, cy, rx, ry), ramp)
+    _paint(c, mark_art, {"a": _paler(ramp)}, x=4, y=2)
+    _paint(c, eye_art, {}, x=5, y=5)
+    _paint(c, mouth_art, {}, x=6, y=9)
+    arm_text = f"{arms} arms" if arms == right_arms else f"{arms} and {right_arms} arms"
+    return Look(
+        _caption(_a(f"{marks} {colour} octopus"), arm_text, f"a {head} head"),
+        parts={"left arms": arms, "right arms": right_arms, "head": head, "eyes": eyes, "mouth": mouth, "marks": marks},
+        colours={"skin": colour},
+    )
+
+
+# --- snail ------------------------------------------------------------------------------------------------------------
+
+SHELLS = _sheet("""
+spiral    | striped   | pointed   | flat      | spotted
+..SSSSS.. | ..SSaSS.. | ....SS... | ..SSSSSS. | ..SSSSS..
+.SS###SS. | .SSaaSSS. | ....SS... | .SS####SS | .SaaSSSS.
+SS#SSS#SS | SSSaSSaSS | ...aaaa.. | SS#SSSS#S | SSaaSSaSS
+SS#S#S#SS | SaaSSaaSS | ...SSSS.. | SS#S##S#S | SSSSSaaaS
+SS#SS##SS | SaSSSaSSS | ..SSSSSS. | .SSS#SS#S | SSSSSSaSS
+SSS#SSSSS | SSSSaaSSa | ..aaaaaa. | ..SSSSSS. | SaaSSSSSS
+.SSS###S. | .SSSaSSa. | .SSSSSSSS |           | .aaSaaSS.
+..SSSSS.. | ..SSSSS.. | .SSSSSSSS |           | ..SSSSS..
+          |           | .aaaaaaaa |           |
+          |           | ..SSSSSS. |           |
+""")
+SNAIL_STALKS = _sheet("""
+long stalks | short stalks | crossed stalks | leaning stalks
+w...w       | w..w.        | w.w..          | w..w.
+B...B       | B..B.        | B.BB.          | BB.BB
+BB.BB       | BBBB.        | .BBB.          | .BB.B
+.B.B.       |              | .BB..          | ..BBB
+.BBB.       |              |                |
+""")
+SNAIL_FEET = _sheet("""
+long           | short          | wavy
+.BBBBB.......  | .BBBBB.......  | .BBBBB.......B
+BBBBBBBBBBBBB  | BBBBBBBBBBBB.  | BBBBBBBBBBBBBB
+BBBBBBBBBBBBBB | .BBBBBBBBBBB.. | .BBB.BBBB.BBB.
+""")
+
+
+def snail(c: Canvas, rng: Random) -> Look:
+    colour, ramp = _colour(rng, "tan", "lime", "yellow", "sky-blue", "pink", "grey", "green")
+    shell_colour, shell = _colour(rng, "red", "orange", "purple", "brown", "blue", "teal", "magenta")
+    shape, shell_art = _pick(rng, SHELLS)
+    stalks, stalk_art = _pick(rng, SNAIL_STALKS)
+    foot, foot_art = _pick(rng, SNAIL_FEET)
+    flip = rng.random() < 0.5
+    _paint(c, "BBBB.\nBBBB.\nBBBBB\nBBBBB", {"B": ramp}, y=9, flip=flip)
+    _paint(c, stalk_art, {"B": ramp}, x=1, y=8 - stalk_art.count("\n"), flip=flip)
+    _paint(c, foot_art, {"B": ramp}, y=12, flip=flip)
+    _paint(c, shell_art, {"S": shell, "a": shell[:1] * 5}, x=6, y=12 - shell_art.count("\n"), flip=flip)
+    _paint(c, rng.choice(["#.\n.#", "##\n..", ".#\n#."]), {}, x=2, y=10, flip=flip)
+    return Look(
+        _caption(_a(f"{colour} snail"), f"a {shape} {shell_colour} shell", stalks),
+        parts={"shell": shape, "stalks": stalks, "foot": foot, "facing": _facing(flip)},
+        colours={"body": colour, "shell": shell_colour},
+    )
 
 
 KINDS: dict[str, Callable[[Canvas, Random], Look]] = {
     kind.__name__: _tidy(kind)
-    for kind in (slime, bat, ghost, dragon, skeleton, spider, mushroomling, snake, wolf, rat, goblin, orc)
+    for kind in (
+        slime,
+        bat,
+        ghost,
+        dragon,
+        skeleton,
+        spider,
+        mushroomling,
+        snake,
+        wolf,
+        rat,
+        goblin,
+        orc,
+        zombie,
+        beholder,
+        golem,
+        flame,
+        treant,
+        crab,
+        bee,
+        owl,
+        frog,
+        mimic,
+        imp,
+        octopus,
+        snail,
+    )
 }

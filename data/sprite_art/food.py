@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import wraps
 from random import Random
-from typing import TypeVar
 
 import numpy as np
 
-from .canvas import OUTLINE, RAMPS, SIZE, WHITE, Canvas, Look, Ramp, box, ellipse, line, polygon
-
-T = TypeVar("T")
+from .canvas import OUTLINE, RAMPS, SIZE, Canvas, Colour, Look, Ramp, box, ellipse, line, polygon
 
 CREAM: Ramp = ((255, 250, 226), (250, 236, 190), (236, 212, 150), (206, 172, 110), (150, 116, 78))
 CRUST: Ramp = ((255, 214, 138), (238, 172, 84), (205, 128, 54), (154, 86, 42), (100, 54, 34))
-SEED_BLACK = RAMPS["black"][4]
+CORNERS = (box(1, 1, 1, 14) | box(14, 1, 14, 14)) & (box(1, 1, 14, 1) | box(1, 14, 14, 14))
 
 # --- helpers ----------------------------------------------------------------------------------------------------------
 
@@ -29,7 +25,7 @@ def _light(ramp: Ramp) -> Ramp:
     return ramp[:1] + ramp[:4]
 
 
-def _some(rng: Random, items: Sequence[T], chance: float) -> list[T]:
+def _some(rng: Random, items: Sequence, chance: float) -> list:
     """Each of the items with the given chance, in order."""
     return [item for item in items if rng.random() < chance]
 
@@ -42,6 +38,10 @@ def _mask(art: str, chars: str = "X", x: int = 1, y: int = 1, flip: bool = False
             if char in chars:
                 mask[y + dy, x + dx] = True
     return mask[:, ::-1] if flip else mask
+
+
+def _height(art: str) -> int:
+    return len(art.strip("\n").split("\n"))
 
 
 def _flip(mask: np.ndarray, flip: bool) -> np.ndarray:
@@ -76,31 +76,36 @@ def _bite(c: Canvas, body: np.ndarray, side: str, at: int, flesh: Ramp, depth: f
     """Bite into one side of the body at row ``at`` (or column, for top and bottom) and show the flesh."""
     along = np.nonzero(body[at] if side in ("left", "right") else body[:, at])[0]
     edge = along[0] - 0.5 if side in ("left", "top") else along[-1] + 0.5
-    if side in ("left", "right"):
-        gone = ellipse(edge, at - 1.4, depth, 1.9) | ellipse(edge, at + 1.4, depth, 1.9)
-    else:
-        gone = ellipse(at - 1.4, edge, 1.9, depth) | ellipse(at + 1.4, edge, 1.9, depth)
-    c.fill(body & _grow(gone), flesh, 0)
-    c.fill(body & _grow(gone) & ~_shift(_grow(gone), -1, -1), flesh, 1)
-    c.erase(gone)
+    x, y, rx, ry = (edge, at, depth, 2.6) if side in ("left", "right") else (at, edge, 2.6, depth)
+    c.fill(body & ellipse(x, y, rx + 1.5, ry + 1.3), flesh, 1)
+    c.fill(body & ellipse(x, y, rx + 1.1, ry + 0.9), flesh, 0)
+    c.erase(ellipse(x, y, rx, ry))
 
 
-def _ball(c: Canvas, x: float, y: float, r: float, ramp: Ramp) -> None:
-    """A round fruit, with a dark line where it lies in front of something."""
-    ball = ellipse(x, y, r, r)
-    c.rgb[_grow(ball) & c.filled] = OUTLINE
+def _ball(c: Canvas, x: float, y: float, r: float, ramp: Ramp, edge: Colour = OUTLINE) -> None:
+    """A round fruit, with a line around it where it lies in front of something."""
+    ball = ellipse(x, y, r, r) & box(1, 1, 14, 14)
+    c.rgb[_grow(ball) & c.filled] = edge
     c.fill(ball, ramp)
+
+
+def _stamp_on(c: Canvas, region: np.ndarray, art: str, ramp: Ramp, x: int, y: int) -> None:
+    """Stamp art in tones 1 to 5 of a material, but only where it lies on the region."""
+    rgb, filled = c.rgb.copy(), c.filled.copy()
+    c.stamp(art, {"1": ramp}, x, y)
+    c.rgb[~region], c.filled[~region] = rgb[~region], filled[~region]
 
 
 def _plugged(draw: Callable[[Canvas, Random], Look]) -> Callable[[Canvas, Random], Look]:
     """The same drawing function, with gaps of a single pixel (between stem and leaf, say) filled with outline."""
 
-    @wraps(draw)
     def drawn(c: Canvas, rng: Random) -> Look:
         look = draw(c, rng)
-        solid = _grow(c.filled)
-        holes = ~solid & _shift(solid, 1) & _shift(solid, -1) & _shift(solid, 0, 1) & _shift(solid, 0, -1)
-        c.fill(holes, (OUTLINE,) * 5, 0)
+        c.erase(CORNERS)  # an outline around them would cut off the picture's own corners
+        solid = np.pad(_grow(c.filled), 1, constant_values=True)
+        gaps = ~solid[1:-1, 1:-1] & solid[:-2, 1:-1] & solid[2:, 1:-1] & solid[1:-1, :-2] & solid[1:-1, 2:]
+        for y, x in zip(*np.nonzero(gaps), strict=True):  # a gap in the picture's border is closed from inside
+            c.stamp("#", {}, min(max(x, 1), SIZE - 2), min(max(y, 1), SIZE - 2))
         return look
 
     return drawn
@@ -120,14 +125,13 @@ def _leaf(c: Canvas, rng: Random, x: int, y: int, sides: Sequence[str] = ("none"
     ramp = RAMPS[rng.choice(["green", "lime"])]
     width = max(map(len, LEAVES[size].split("\n")))
     if side in ("right", "both"):
-        c.stamp(LEAVES[size], {"g": ramp}, x + 1, y)
+        c.stamp(LEAVES[size], {"g": ramp}, min(x + 1, SIZE - 1 - width), y)
     if side in ("left", "both"):
-        c.stamp(LEAVES[size], {"g": ramp}, x - width, y, flip=True)
+        c.stamp(LEAVES[size], {"g": ramp}, max(1, x - width), y, flip=True)
     return side
 
 
 # --- fruit ------------------------------------------------------------------------------------------------------------
-
 
 APPLES = {  # distance of the two lobes from the middle, their radii
     "round": (2.0, 4.6, 5.2),
@@ -144,10 +148,11 @@ def apple(c: Canvas, rng: Random) -> Look:
     d, rx, ry = APPLES[shape]
     body = ellipse(7.5 - d, 14.3 - ry, rx, ry) | ellipse(7.5 + d, 14.3 - ry, rx, ry)
     c.fill(body, RAMPS[colour])
-    blush = rng.choice(["none", "left", "right"]) if colour != "red" else rng.choice(["none", "right"])
+    blush = rng.choice({"red": ["none", "left"], "yellow": ["none", "left", "right"]}.get(colour, ["none"]))
     if blush != "none":
-        cheek = ellipse(4 if blush == "left" else 11, rng.choice([9, 10, 11]), 3.5, 4)
+        cheek = ellipse(4, 9, 2.2, 3.2) if blush == "left" else ellipse(11.5, rng.choice([9, 10, 11]), 3.8, 4.6)
         _recolour(c, cheek, RAMPS[colour], RAMPS["orange" if colour == "red" else "red"])
+    c.stamp(rng.choice(["11\n1.", "11", "1\n1", ".1\n1."]), {"1": CREAM}, rng.choice([4, 5]), rng.choice([6, 7]))
     top = max(int(np.nonzero(body[:, 7])[0][0]), 4)
     bite, row = rng.choice(["none", "none", "left", "right", "both"]), rng.choice([8, 9, 10])
     for side in {"none": [], "both": ["left", "right"]}.get(bite, [bite]):
@@ -203,36 +208,40 @@ PEARS = {
 ...XXXXXXXX...
 ....XXXXXX....
 """,
-    "squat": """
+    "bell": """
+.....XXXX.....
 .....XXXX.....
 ....XXXXXX....
 ....XXXXXX....
-...XXXXXXXX...
+....XXXXXX....
+..XXXXXXXXXX..
 .XXXXXXXXXXXX.
-XXXXXXXXXXXXXX
-XXXXXXXXXXXXXX
-XXXXXXXXXXXXXX
+.XXXXXXXXXXXX.
+.XXXXXXXXXXXX.
 .XXXXXXXXXXXX.
 ..XXXXXXXXXX..
+...XXXXXXXX...
 """,
 }
+PEAR_BLUSHES = {"green": "lime", "lime": "yellow", "yellow": "orange", "gold": "orange"}
 
 
 def pear(c: Canvas, rng: Random) -> Look:
-    colour, blush = rng.choice(["lime", "yellow", "green", "gold"]), rng.choice(["none", "red", "orange", "brown"])
+    colour, blush = rng.choice(["lime", "yellow", "gold", "green"]), rng.choice(["none", "left", "right"])
     shape, flip = rng.choice(list(PEARS)), rng.random() < 0.5
     body = _mask(PEARS[shape], flip=flip)
     body = _shift(body, 0, 14 - int(np.nonzero(body)[0].max()))
     c.fill(body, RAMPS[colour])
     if blush != "none":
-        cheek = ellipse(rng.choice([10, 11, 4]), rng.choice([9.5, 11]), 3, 3.5)
-        _recolour(c, cheek, RAMPS[colour], RAMPS[blush])
+        cheek = ellipse(11.5 if blush == "right" else 3.5, rng.choice([9.5, 10.5, 11.5]), 4, 4)
+        _recolour(c, cheek, RAMPS[colour], RAMPS[PEAR_BLUSHES[colour]])
     bite = rng.choice(["none", "none", "left", "right"])
     if bite != "none":
         _bite(c, body, bite, rng.choice([9, 10]), CREAM, rng.choice([2.6, 3.4]))
     top = int(np.nonzero(body)[0].min())
     x = round(float(np.nonzero(body[top])[0].mean()))
     c.fill(line((x, top), (x, top - 1), (x + rng.choice([-1, 0, 1]), top - 2)), RAMPS["brown"], 3)
+    c.stamp(rng.choice(["w\nw", "ww\nw.", ".w\nw."]), {}, x - 1 if flip else x - 2, rng.choice([5, 6]))
     leaf = _leaf(c, rng, x, top - 2, ("none", "left", "right"))
     words = f"{'bitten ' if bite != 'none' else ''}{colour} pear"
     return Look(_a(words), {"shape": shape, "bite": bite, "leaf": leaf, "blush": blush}, {"skin": colour})
@@ -270,6 +279,22 @@ tXX..YYYYYY...
 ...YYYYYYY....
 ..tYYYYYY.....
 ..tYYYY.......
+""",
+    "hand": """
+......ttt.....
+......ttt.....
+.....XXYYZZ...
+....XXXYYZZZ..
+...XXXYYYZZZ..
+..XXXXYYYZZZZ.
+.XXXX.YYYYZZZ.
+.XXX.XYYYYZZZ.
+.XXX..YYYYZZZ.
+.XXX..YYY.ZZZ.
+.tXX.YYYY.ZZZ.
+..t..YYY.ZZZ..
+.....tYY.ZZZ..
+......t..tt...
 """,
     "straight": """
 ...........tt.
@@ -322,19 +347,20 @@ X...XXXXX...X.
 
 
 def banana(c: Canvas, rng: Random) -> Look:
-    colour, tip = rng.choice(["yellow", "yellow", "gold", "lime"]), rng.choice(["brown", "green", "black"])
-    form, flip = rng.choice(list(BANANAS)), rng.random() < 0.5
+    colour, tip = rng.choice(["yellow", "yellow", "gold", "lime"]), rng.choice(["brown", "green", "black", "gold"])
+    form, flip = rng.choice(2 * ["one", "straight", "bunch", "hand"] + ["peeled", "half-eaten"]), rng.random() < 0.5
     art = BANANAS[form]
-    for chars, ramp in (("X", RAMPS[colour]), ("Y", RAMPS[colour]), ("p", CREAM)):
+    for chars, ramp in (("X", RAMPS[colour]), ("Y", RAMPS[colour]), ("Z", RAMPS[colour]), ("p", CREAM)):
         c.fill(_mask(art, chars, flip=flip), _light(ramp), "bevel")
     c.fill(_mask(art, "t", flip=flip), RAMPS[tip], 3)
     room = _shrink(_mask(art, "X", flip=flip)) | _shrink(_mask(art, "Y", flip=flip))
-    places = [(x, y) for y in range(3, 14) for x in range(2 + y % 3, 14, 3) if room[y, x : x + 2].all()]
-    spots = _some(rng, places, rng.choice([0.1, 0.3, 0.6]))
+    start = rng.randrange(3)
+    places = [(x, y) for y in range(3, 14) for x in range(2 + (y + start) % 3, 14, 2) if room[y, x : x + 2].all()]
+    spots = _some(rng, places, rng.choice([0.3, 0.4, 0.6]))
+    shade = rng.choice([0, 1, 2])
     for x, y in spots:
-        c.fill(box(x, y, x + 1, y), RAMPS["brown"], 1)
-    words = {"bunch": "pair of bananas"}.get(form, f"{form} banana")
-    words = words.removeprefix("straight ").removeprefix("one ")
+        c.fill(box(x, y, x + 1, y), RAMPS["brown"], shade)
+    words = {"bunch": "pair of bananas", "hand": "bunch of bananas", "one": "banana"}.get(form, f"{form} banana")
     parts = {"form": form, "side": "left" if flip else "right", "spots": "some" if spots else "none"}
     return Look(_a(f"{'spotted ' if spots else ''}{colour} {words}"), parts, {"peel": colour, "tip": tip})
 
@@ -377,79 +403,165 @@ def grapes(c: Canvas, rng: Random) -> Look:
 
 
 STRAWBERRIES = {
-    "heart": ("..XXXX..XXXX..", ".XXXXXXXXXXXX.", ".XXXXXXXXXXXX.", ".XXXXXXXXXXXX.", ".XXXXXXXXXXXX.", "..XXXXXXXXXX..",
-              "..XXXXXXXXXX..", "...XXXXXXXX...", "....XXXXXX....", ".....XXXX.....", "......XX......"),
-    "round": ("...XXXXXXXX...", "..XXXXXXXXXX..", ".XXXXXXXXXXXX.", ".XXXXXXXXXXXX.", ".XXXXXXXXXXXX.", ".XXXXXXXXXXXX.",
-              "..XXXXXXXXXX..", "..XXXXXXXXXX..", "...XXXXXXXX...", ".....XXXX....."),
-    "long": ("...XXXXXXXX...", "..XXXXXXXXXX..", "..XXXXXXXXXX..", "..XXXXXXXXXX..", "..XXXXXXXXXX..", "...XXXXXXXX...",
-             "...XXXXXXXX...", "....XXXXXX....", "....XXXXXX....", ".....XXXX.....", "......XX......"),
-    "leaning": ("...XXXXXXXX...", "..XXXXXXXXXX..", "..XXXXXXXXXXX.", "..XXXXXXXXXXX.", ".XXXXXXXXXXX..", ".XXXXXXXXXXX..",
-                ".XXXXXXXXXX...", ".XXXXXXXXX....", "..XXXXXXX.....", "..XXXXX......."),
+    "heart": """
+..XXXX..XXXX..
+.XXXXXXXXXXXX.
+.XXXXXXXXXXXX.
+.XXXXXXXXXXXX.
+.XXXXXXXXXXXX.
+..XXXXXXXXXX..
+..XXXXXXXXXX..
+...XXXXXXXX...
+....XXXXXX....
+.....XXXX.....
+......XX......
+""",
+    "round": """
+...XXXXXXXX...
+..XXXXXXXXXX..
+.XXXXXXXXXXXX.
+.XXXXXXXXXXXX.
+.XXXXXXXXXXXX.
+.XXXXXXXXXXXX.
+..XXXXXXXXXX..
+..XXXXXXXXXX..
+...XXXXXXXX...
+.....XXXX.....
+""",
+    "long": """
+...XXXXXXXX...
+..XXXXXXXXXX..
+..XXXXXXXXXX..
+..XXXXXXXXXX..
+..XXXXXXXXXX..
+...XXXXXXXX...
+...XXXXXXXX...
+....XXXXXX....
+....XXXXXX....
+.....XXXX.....
+......XX......
+""",
+    "leaning": """
+...XXXXXXXX...
+..XXXXXXXXXX..
+..XXXXXXXXXXX.
+..XXXXXXXXXXX.
+.XXXXXXXXXXX..
+.XXXXXXXXXXX..
+.XXXXXXXXXX...
+.XXXXXXXXX....
+..XXXXXXX.....
+..XXXXX.......
+""",
 }
 CAPS = {
-    "crown": "......gg......\n..g..ghhg..g..\n..hhgghhgghh..\n...ihhiihhi...\n....i..i..i...",
-    "star": "......hh......\n.....ghh......\n.gghhghhgghhg.\n..hi.hiihiih..\n.....i..i.....",
-    "mop": ".......gh.....\n...ggg.gh.gg..\n..ghhhghhghhg.\n..hi.ihiih.ih.\n..i..i..i..i..",
+    "crown": """
+......gg......
+..g..ghhg..g..
+..hhgghhgghh..
+...ihhiihhi...
+....i..i..i...
+""",
+    "star": """
+......hh......
+.....ghh......
+.gghhghhgghhg.
+..hi.hiihiih..
+.....i..i.....
+""",
+    "mop": """
+.......gh.....
+...ggg.gh.gg..
+..ghhhghhghhg.
+..hi.ihiih.ih.
+..i..i..i..i..
+""",
 }
 
 
 def strawberry(c: Canvas, rng: Random) -> Look:
-    colour, leaf = rng.choice(["red", "red", "red", "pink"]), rng.choice(["green", "lime", "teal"])
+    colour, leaf = rng.choice(["red", "red", "red", "pink"]), rng.choice(["green", "lime"])
     shape, cap, flip = rng.choice(list(STRAWBERRIES)), rng.choice(list(CAPS)), rng.random() < 0.5
-    body = _mask("\n".join(STRAWBERRIES[shape]), y=4, flip=flip)
+    body = _mask(STRAWBERRIES[shape], y=4, flip=flip)
     c.fill(body, RAMPS[colour])
     phase, step, odd, inside = rng.randrange(4), rng.choice([3, 4]), rng.randrange(2), _shrink(body)
     for y in range(7 + odd, 14, 2):
         for x in range((phase + 2 * (y // 2 % 2)) % step, 14, step):
-            if inside[y, x] and inside[y - 1, x]:
+            if inside[y, x] and inside[y - 1, x] and rng.random() < 0.9:
                 c.fill(box(x, y - 1, x, y - 1), RAMPS["yellow"], 0)
                 c.fill(box(x, y, x, y), RAMPS[colour], 3)
-    bite = rng.choice(["none", "none", "left", "right", "bottom"])
+    bite = rng.choice(["none", "none", "left", "right"])
     if bite != "none":
-        at = rng.choice([7, 8]) if bite == "bottom" else rng.choice([9, 10])
-        _bite(c, body, bite, at, _light(RAMPS["pink"]), rng.choice([2.2, 3.1]))
+        _bite(c, body, bite, rng.choice([8, 9, 10]), _light(RAMPS["pink"]), rng.choice([2.2, 2.7, 3.3]))
     c.stamp(CAPS[cap], {"g": RAMPS[leaf]}, 1, 1, flip)
     words = f"{'bitten ' if bite != 'none' else ''}{colour} strawberry"
     return Look(_a(words), {"shape": shape, "cap": cap, "bite": bite}, {"fruit": colour, "leaves": leaf})
 
 
 def watermelon(c: Canvas, rng: Random) -> Look:
-    colour, rind = rng.choice(["red", "pink", "red", "yellow"]), rng.choice(["green", "lime", "teal"])
+    colour, rind = rng.choice(["red", "red", "red", "yellow", "orange"]), rng.choice(["green", "lime", "teal"])
+    seed, striped = rng.choice(["black", "brown"]), rng.random() < 0.5
     form, flip = rng.choice(["half round", "wedge", "tilted"]), rng.random() < 0.5
     if form == "half round":
         x, y, rx, ry, cut = 7.5, 3.5, 7, rng.choice([8.5, 9.5, 10.5]), box(1, 4, 14, 14)
     elif form == "wedge":
-        w = rng.choice([5, 6, 7])
-        x, y, rx, ry = 7.5, 0, 14, rng.choice([13.3, 14.3])
+        w = rng.choice([4, 5, 6])
+        x, y, rx, ry = 7.5, 0, 13, rng.choice([13.4, 14.4])
         cut = polygon((7, 1), (8, 1), (8 + w, 11), (8 + w, 14), (7 - w, 14), (7 - w, 11))
     else:
         x, y, rx, ry, cut = 6, 6, 8.3, rng.choice([7.3, 8.3]), polygon((1, 12), (12, 1), (14, 3), (14, 14), (3, 14))
     outer, pith, flesh = (_flip(ellipse(x, y, rx - d, ry - d) & cut, flip) for d in (0, 1.3, 2.4))
     c.fill(outer, RAMPS[rind], 2)
     c.fill(outer & ~_shift(outer, -1, -1), RAMPS[rind], 3)
+    for x in range(2, 14, 4) if striped else ():
+        c.fill(outer & box(x, 4, x + 1, 14), RAMPS[rind], 4)
     c.fill(pith, _light(RAMPS["lime"]), 0)
     c.fill(flesh, RAMPS[colour])
     inside, first, phase = _shrink(flesh), 3 + rng.randrange(2), rng.randrange(3)
     for y in range(first, 13, 3):
-        for x in _some(rng, range(2 + (y + phase) % 3, 14, 3), 0.75):
+        for x in _some(rng, range(2 + (y + phase) % 3, 14, 3), 0.8):
             if inside[y, x] and inside[y + 1, x]:
-                c.fill(box(x, y, x, y + 1), RAMPS["black"], 4)
-    bite = "none" if form == "tilted" else rng.choice(["none", "one bite", "two bites"])
+                c.fill(box(x, y, x, y + 1), RAMPS[seed], 4)
+    bite = rng.choice(["none", "one bite", "two bites"]) if form == "half round" else rng.choice(["none", "one bite"])
     if form == "half round":
         for x in {"none": [], "one bite": [rng.choice([4, 7, 10.5])], "two bites": [4.5, 10.5]}[bite]:
             c.erase(ellipse(x, 3.5, 2, rng.choice([2, 3])) & flesh)
     elif bite != "none":
-        for side in [rng.choice(["left", "right"])] if bite == "one bite" else ["left", "right"]:
-            c.erase(ellipse(4 if side == "left" else 11, rng.choice([6, 7]), 2.2, 2.2) & flesh)
+        tip = ellipse(rng.choice([6.5, 8.5]), 1, 2.5, 3)
+        c.erase(tip if form == "wedge" else _flip(ellipse(7, 5, 2, 2), flip))
     words = f"{'bitten ' if bite != 'none' else ''}slice of {colour} watermelon"
     return Look(_a(words), {"form": form, "bite": bite}, {"flesh": colour, "rind": rind})
 
 
 CROWNS = {
-    "fan": "g....gg....h\nhg..ghhg..hi\n.hggghihghi.\n..hihhiihi..\n...ihiiij...",
-    "tuft": "....gg.g....\n..g.ghgh.g..\n..hghhhihh..\n...hihiih...\n....iiij....",
-    "tall": ".....gg.....\n..gg.gh.gh..\n...hghhghi..\n...ihhiihj..\n....hiij....",
-    "wild": ".gg..g...gg.\n...ghg.ghi..\nggghhhghhigh\n...ihhiij...\n....iiij....",
+    "fan": """
+g....gg....h
+hg..ghhg..hi
+.hggghihghi.
+..hihhiihi..
+...ihiiij...
+""",
+    "tuft": """
+....gg.g....
+..g.ghgh.g..
+..hghhhihh..
+...hihiih...
+....iiij....
+""",
+    "tall": """
+.....gg.....
+..gg.gh.gh..
+...hghhghi..
+...ihhiihj..
+....hiij....
+""",
+    "wild": """
+.gg..g...gg.
+...ghg.ghi..
+ggghhhghhigh
+...ihhiij...
+....iiij....
+""",
 }
 
 
@@ -461,7 +573,8 @@ def pineapple(c: Canvas, rng: Random) -> Look:
     body = ellipse(7.5, (14.5 + top) / 2, rx, (14.5 - top) / 2)
     c.fill(body, _light(RAMPS[colour]))
     y, x = np.mgrid[:SIZE, :SIZE]
-    a, b = rng.randrange(4), rng.randrange(4)
+    a = rng.randrange(4)
+    b = (a + rng.choice([0, 2])) % 4  # the lines have to cross in a pixel
     falling, rising = (x - y + a) % 4 == 0, (x + y + b) % 4 == 0
     tones = RAMPS[colour]
     _recolour(c, body & (falling | rising), tones, tones[2:] + tones[4:] * 2)
@@ -473,34 +586,59 @@ def pineapple(c: Canvas, rng: Random) -> Look:
     return Look(_a(f"{shape} {colour} pineapple"), {"shape": shape, "crown": crown}, {"skin": colour, "leaves": leaf})
 
 
-def _citrus(c: Canvas, x: float, y: float, r: float, colour: str, turned: bool) -> None:
-    """A round cut face: rind, white pith and six segments."""
-    c.fill(ellipse(x, y, r, r), RAMPS[colour], 2)
-    c.fill(ellipse(x, y, r - 0.8, r - 0.8), CREAM, 0)
-    flesh = ellipse(x, y, r - 1.6, r - 1.6)
-    c.fill(flesh, _light(RAMPS[colour]), "round")
-    for dx, dy in ((0, 6), (6, 3), (6, -3)):
-        dx, dy = (dy, dx) if turned else (dx, dy)
-        c.fill(line((x - dx, y - dy), (x + dx, y + dy)) & flesh, CREAM, 0)
+SLICES = {  # rind tones 1 to 5, p: pith
+    "large": """
+....33333....
+..33ppppp33..
+.3pp22p22pp3.
+.3p222p222p3.
+3ppp22p22ppp4
+3p22ppppp22p4
+3p2222p2222p4
+3p22ppppp22p4
+3ppp22p22ppp4
+.3p222p222p4.
+.3pp22p22pp4.
+..34ppppp44..
+....44444....
+""",
+    "small": """
+..33333..
+.3ppppp3.
+3pp222pp3
+3p2p2p2p4
+3p22p22p4
+3p2p2p2p4
+3pp222pp4
+.3ppppp4.
+..44444..
+""",
+}
 
 
 def lemon(c: Canvas, rng: Random) -> Look:
-    colour, form = rng.choice(["yellow", "yellow", "gold"]), rng.choice(["whole", "whole", "sliced", "with a slice"])
-    flip, tilt, ry = rng.random() < 0.5, rng.choice([0, 1, 2]), rng.choice([4.2, 4.7, 5.2])
+    colour, form = rng.choice(["yellow", "gold"]), rng.choice(["whole", "whole", "whole", "sliced", "with a slice"])
+    flip, tilt, ry = rng.random() < 0.5, rng.choice([0, 1]), rng.choice([4.2, 4.7, 5.2])
+    legend = {"1": RAMPS[colour], "p": CREAM[0]}
     body = ellipse(7.5, 8.5, rng.choice([5.3, 5.7]), ry)
+    body |= ellipse(7.5, 8.5, 6.4, ry * 0.6)
     body = _flip(body | box(1, 8 + tilt, 3, 9 + tilt) | box(12, 8 - tilt, 14, 9 - tilt), flip)
+    leaf = "none"
     if form == "sliced":
-        _citrus(c, 7, 7 + tilt / 2, 6, colour, flip)
+        c.stamp(SLICES["large"], legend, rng.choice([1, 2]), rng.choice([1, 2]))
+        for x, y in _some(rng, [(5, 4), (6, 6), (10, 4), (4, 9), (11, 8), (6, 11), (10, 10), (9, 6)], 0.4):
+            c.stamp("3\n4", {"1": RAMPS["tan"]}, x, y)
     else:
         c.fill(body, RAMPS[colour])
-        for x, y in _some(rng, [(4, 8), (5, 11), (7, 9), (8, 11), (10, 9), (9, 7), (7, 6)], 0.5):
-            c.fill(box(x, y, x + 1, y) & _shrink(body), RAMPS[colour], 2)
+        for x, y in _some(rng, [(3, 9), (5, 11), (6, 9), (8, 11), (8, 8), (10, 9), (9, 6), (11, 7)], 0.45):
+            _recolour(c, box(x, y, x + 1, y) & _shrink(body), RAMPS[colour], RAMPS[colour][1:] + RAMPS[colour][4:])
         c.stamp(".ww\nww.", {}, rng.choice([4, 5]), 6)
-    leaf = "none"
     if form == "whole":
         leaf = _leaf(c, rng, rng.choice([6, 7, 8]), 2, ("none", "left", "right"))
     elif form == "with a slice":
-        _citrus(c, rng.choice([5, 10]), 10, 4, colour, flip)
+        x, y = rng.choice([1, 2, 5, 6]), rng.choice([5, 6])
+        c.rgb[_grow(_mask(SLICES["small"], "34p2", x, y)) & c.filled] = OUTLINE
+        c.stamp(SLICES["small"], legend, x, y)
     words = {"whole": "lemon", "sliced": "slice of lemon", "with a slice": "lemon with a slice"}[form]
     return Look(_a(f"{colour} {words}"), {"form": form, "leaf": leaf}, {"skin": colour})
 
@@ -508,9 +646,27 @@ def lemon(c: Canvas, rng: Random) -> Look:
 # --- vegetables -------------------------------------------------------------------------------------------------------
 
 CARROT_TOPS = {  # drawn upright, the root begins below
-    "bushy": "..gg..gg.g..\n.ghhg.ghghg.\n..hhhghhhi..\n...ihhhii...\n.....hi.....",
-    "long": "....g..g....\n.g..gh.g..g.\n.hg.hh.h.hi.\n..hhhhhhii..\n....ihii....",
-    "tufts": ".gg......gg.\nghhg.gg.ghhi\n.hhhghhghhi.\n...ihhhhi...\n.....hi.....",
+    "bushy": """
+..gg..gg.g..
+.ghhg.ghghg.
+..hhhghhhi..
+...ihhhii...
+.....hi.....
+""",
+    "long": """
+....g..g....
+.g..gh.g..g.
+.hg.hh.h.hi.
+..hhhhhhii..
+....ihii....
+""",
+    "tufts": """
+.gg......gg.
+ghhg.gg.ghhi
+.hhhghhghhi.
+...ihhhhi...
+.....hi.....
+""",
 }
 CARROTS = {
     "upright": """
@@ -541,12 +697,13 @@ CARROTS = {
 ...XXXXXXXX...
 ..XXXXXXXXXX..
 ..XXXXXXXXXX..
-..XXXXXXXXXX..
+..XXXXXXXXX...
 ...XXXXXXXX...
-...XXXXXXXX...
+...XXXXXXX....
 ....XXXXXX....
-.....XXXX.....
-......XX......
+....XXXXX.....
+.....XXX......
+......X.......
 """,
     "crooked": """
 ....XXXXXX....
@@ -572,28 +729,48 @@ def carrot(c: Canvas, rng: Random) -> Look:
         columns = np.nonzero(body[y])[0]
         x = columns[0] if y % 2 else columns[-1] - 2
         c.fill(box(x, y, x + 2, y) & body, RAMPS[colour], 3)
-    bite = rng.choice(["none", "none", "tip", "left", "right"])
-    if bite == "tip":
-        c.fill(body & box(1, 10, 14, 11), RAMPS[colour], 0)
-        c.erase(box(1, 11, 14, 14) | body & box(7, 10, 8, 10))
-    elif bite != "none":
-        _bite(c, body, bite, rng.choice([8, 9]), RAMPS[colour], 2)
+    bite = rng.choice(["none", "none", "left", "right"])
+    if bite != "none":
+        _bite(c, body, bite, rng.choice([8, 9]), _light(_light(RAMPS[colour])), 2)
     c.stamp(CARROT_TOPS[tops], {"g": RAMPS[leaf]}, 2, 1, rng.random() < 0.5)
     words = f"{'bitten ' if bite != 'none' else ''}{colour} carrot"
     return Look(_a(words), {"shape": shape, "leaves": tops, "bite": bite}, {"root": colour, "leaves": leaf})
 
 
 CALYXES = {
-    "star": "......j.....\n.....jj.....\n..ghhhhhhi..\nhhhi.hh.ihhi\n....hi.h....\n...hi...i...",
-    "short": "......j.....\n......j.....\n...hhhhhhi..\n.hhi.hi.hhi.\n.....h......",
-    "vine": "..jjjjjjjj..\n......j.....\n.g.hhhhhi.i.\n..hhi.hihhi.\n..h..hi..i..",
-    "wild": ".......jj...\ng.....j...g.\n.hh.hhhh.hi.\n..hhhhihhi..\n.hi..hi..hi.\n.....h......",
+    "star": """
+.....jj.....
+...hhhhhi...
+.ghhhhhhhii.
+.h..hhi..i..
+.....h......
+""",
+    "short": """
+.....jj.....
+.....jj.....
+..ghhhhhhi..
+..hi.hh.ii..
+""",
+    "bent": """
+.......jj...
+......jj....
+..hhhhhhhi..
+.hhi.hi.hii.
+.....h......
+""",
+    "wild": """
+.....jj.....
+..gg.jj.gg..
+...hhhhhhi..
+..hhhhhhii..
+..h..hi..i..
+""",
 }
 
 
 def tomato(c: Canvas, rng: Random) -> Look:
-    colour, leaf = rng.choice(["red", "red", "orange", "yellow"]), rng.choice(["green", "lime", "teal"])
-    shape, rx, ry = rng.choice([("round", 6.3, 5.6), ("flat", 7, 5), ("plum", 5.2, 5.8), ("big", 7, 5.8)])
+    colour, leaf = rng.choice(["red", "red", "orange", "yellow"]), rng.choice(["green", "lime"])
+    shape, rx, ry = rng.choice([("round", 6.3, 5.6), ("flat", 7, 5), ("small", 5.6, 5), ("big", 7, 5.8)])
     body = ellipse(7.5, 14.4 - ry, rx, ry)
     c.fill(body, RAMPS[colour])
     ribs = rng.choice([(), (-3, 3), (-4, 0, 4), (-3,), (3,)])
@@ -604,7 +781,7 @@ def tomato(c: Canvas, rng: Random) -> Look:
     if bite != "none":
         _bite(c, body, bite, rng.choice([9, 10]), _light(RAMPS["pink"]), rng.choice([2.6, 3.4]))
     calyx = rng.choice(list(CALYXES))
-    y = 14 - round(2 * ry) - 1
+    y = 14 - round(2 * ry)
     c.stamp(CALYXES[calyx], {"g": RAMPS[leaf]}, 2, max(1, y), rng.random() < 0.5)
     words = f"{'bitten ' if bite != 'none' else ''}{colour} tomato"
     return Look(_a(words), {"shape": shape, "calyx": calyx, "bite": bite}, {"skin": colour, "leaves": leaf})
@@ -663,17 +840,21 @@ XXXXXXXX......
 
 
 def aubergine(c: Canvas, rng: Random) -> Look:
-    colour, leaf = rng.choice(["purple", "purple", "magenta", "black"]), rng.choice(["green", "lime", "teal"])
+    colour, leaf = rng.choice(["purple", "magenta", "black"]), rng.choice(["green", "lime", "teal"])
     shape, flip = rng.choice(list(AUBERGINES)), rng.random() < 0.5
     art = AUBERGINES[shape]
     body = _mask(art, flip=flip)
     c.fill(body, RAMPS[colour])
-    striped = rng.random() < 0.3
-    for x in range(2, 14, 3) if striped else ():
-        c.fill(line((x, 5), (x, 13)) & _shrink(body), RAMPS["white"], 2)
+    if colour == "magenta":
+        _recolour(c, body, RAMPS["magenta"], RAMPS["magenta"][1:] + RAMPS["purple"][4:])
+    inside, striped = _shrink(body), rng.random() < 0.3
+    for x in range(2 + rng.randrange(3), 14, 3) if striped else ():
+        c.fill(line((x, 5), (x, 13)) & inside, RAMPS["white"], 2)
+    x, y = rng.choice([(3, 9), (4, 8), (4, 10), (5, 8), (5, 9), (6, 7)])
+    c.stamp(rng.choice([".w\nw.\nw.", ".ww\nww.", "w\nw", "ww\nw."]), {}, x + 2 * flip, y)
     bite = rng.choice(["none", "none", "left", "right"])
     if bite != "none":
-        _bite(c, body, bite, rng.choice([9, 10]), CREAM, rng.choice([2.2, 3.1]))
+        _bite(c, body, bite, rng.choice([8, 9, 10]), CREAM, rng.choice([1.8, 2.4, 3.0]))
     c.stamp(art.replace("X", "."), {"g": RAMPS[leaf]}, 1, 1, flip)
     words = f"{'bitten ' if bite != 'none' else ''}{'striped ' if striped else ''}{colour} aubergine"
     parts = {"shape": shape, "bite": bite, "stripes": "yes" if striped else "no"}
@@ -681,42 +862,80 @@ def aubergine(c: Canvas, rng: Random) -> Look:
 
 
 HUSKS = {  # left leaf, mirrored for the right one
-    "open": "X.....\nXX....\nXXX...\n.XXX..\n.XXXX.\n..XXXX\n...XXX\n....XX",
-    "wide": "XX....\nXXXX..\n.XXXX.\n.XXXXX\n..XXXX\n...XXX",
-    "closed": "..X...\n..XX..\n..XXX.\n..XXXX\n..XXXX\n..XXXX\n..XXXX\n...XXX\n....XX",
-    "short": "..X...\n.XXX..\n..XXXX\n...XXX",
+    "open": """
+X.....
+XX....
+XXX...
+.XXX..
+.XXXX.
+..XXXX
+...XXX
+....XX
+""",
+    "wide": """
+XX....
+XXXX..
+.XXXX.
+.XXXXX
+..XXXX
+...XXX
+""",
+    "closed": """
+..X...
+..XX..
+..XXX.
+..XXXX
+..XXXX
+..XXXX
+..XXXX
+...XXX
+....XX
+""",
+    "short": """
+..X...
+.XXX..
+..XXXX
+...XXX
+""",
 }
 
 
 def corn(c: Canvas, rng: Random) -> Look:
-    colour, leaf = rng.choice(["yellow", "gold", "yellow", "orange", "white"]), rng.choice(["green", "lime"])
-    shape, rx = rng.choice([("slim", 3.2), ("plump", 4.2)])
-    cob = ellipse(7.5, 7.5, rx, rng.choice([6.5, 7])) & box(1, 1, 14, 13)
-    ramp = RAMPS[colour]
+    colour, leaf = rng.choice(["yellow", "gold"]), rng.choice(["green", "lime"])
+    shape, rx = rng.choice([("slim", 3.7), ("plump", 4.6)])
+    cob, ramp = ellipse(7.5, 7.5, rx, rng.choice([6.5, 7])) & box(1, 1, 14, 13), RAMPS[colour]
     c.fill(cob, _light(ramp))
-    y, x = np.mgrid[:SIZE, :SIZE]
-    _recolour(c, cob & (y % 2 == 0), _light(ramp), ramp)
-    c.fill(cob & (y % 2 == 0) & ((x + y // 2) % 2 == 0), ramp, 3)
-    mixed = rng.choice(["none", "none", "red", "purple", "orange"])
-    for ky in range(3, 11, 2) if mixed != "none" else ():
-        for kx in _some(rng, range(4, 11), 0.2):
-            c.fill(box(kx, ky, kx + 1, ky) & cob, RAMPS[mixed], 2)
+    mixed = rng.choice(["none", "none", "red", "purple", "brown"])
+    first = rng.randrange(3)
+    gaps = cob.copy()
+    for y in range(1, 14, 3):  # rows of kernels of 2×2 pixels, shifted like bricks
+        for x in range(2 + (first + y // 3) % 3, 13, 3):
+            kernel = box(x, y, x + 1, y + 1) & cob
+            gaps &= ~kernel
+            if rng.random() < 0.25:
+                c.fill(kernel, *((ramp, 0) if mixed == "none" else (RAMPS[mixed], 2)))
+    c.fill(gaps, ramp, 2)
     husk, other = rng.choice(list(HUSKS)), rng.choice(list(HUSKS))
     for name, flip in ((husk, False), (other, True)):
-        height = HUSKS[name].count("\n") + 1
-        c.fill(_mask(HUSKS[name], x=2, y=15 - height, flip=flip), RAMPS[leaf], "bevel")
+        c.fill(_mask(HUSKS[name], x=2, y=15 - _height(HUSKS[name]), flip=flip), RAMPS[leaf], "bevel")
     kernels = "" if mixed == "none" else f" with {mixed} kernels"
-    return Look(f"{_a(colour)} cob of corn{kernels}", {"shape": shape, "husks": f"{husk} {other}"},
-                {"kernels": colour, "husks": leaf})
+    parts = {"shape": shape, "husks": f"{husk} {other}"}
+    return Look(f"{_a(colour)} cob of corn{kernels}", parts, {"kernels": colour, "husks": leaf})
 
 
-PUMPKIN_STEMS = {"short": "hi\nhi\nij", "bent left": "hh..\n.hi.\n.hij", "bent right": ".hhi\n.hi.\n.hij", "thick": "hhi\nhij\nhij"}
+PUMPKIN_STEMS = {
+    "short": ".hi\n.hi\n.ij",
+    "bent left": "hh.\n.hi\nhij",
+    "bent right": ".hhi\n.hi.\n.hij",
+    "thick": "hhi\nhij\nhij",
+}
 
 
 def pumpkin(c: Canvas, rng: Random) -> Look:
-    colour, stem_colour = rng.choice(["orange", "orange", "orange", "white", "green", "yellow"]), rng.choice(["green", "lime", "brown"])
+    colour = rng.choice(["orange", "orange", "orange", "orange", "white", "yellow"])
+    stem_colour = rng.choice(["green", "lime", "brown"])
     shape, rx, ry = rng.choice([("wide", 7, 5), ("round", 6.5, 5.5), ("tall", 5.8, 6), ("flat", 7, 4.2)])
-    y, ramp = 14.4 - ry, RAMPS[colour]
+    y, ramp = 14.4 - ry, _light(RAMPS["white"]) if colour == "white" else RAMPS[colour]
     side = 0.58 * rx
     for x, w in ((7.5 - rx + side, side), (7.5 + rx - side, side)):
         c.fill(ellipse(x, y, w, ry - 0.4), ramp)
@@ -724,43 +943,638 @@ def pumpkin(c: Canvas, rng: Random) -> Look:
     c.fill(ellipse(7.5, y, d + 1, ry), ramp, 3)
     middle = ellipse(7.5, y, d, ry)
     c.fill(middle, ramp)
+    shine = rng.choice(["1\n1", "11\n1.", "1\n1\n1"])
+    c.stamp(shine, {"1": CREAM}, rng.choice([3, 4, 7]), round(y - ry / 2) + rng.choice([0, 1]))
     stem = rng.choice(list(PUMPKIN_STEMS))
-    art, top = PUMPKIN_STEMS[stem], int(np.nonzero(middle)[0].min())
-    c.stamp(art, {"g": RAMPS[stem_colour]}, 7 if len(art) < 10 else 6, max(1, top - 2))
-    leaf = _leaf(c, rng, 7, max(1, top - 1))
+    top = max(3, int(np.nonzero(middle)[0].min()))
+    c.stamp(PUMPKIN_STEMS[stem], {"g": RAMPS[stem_colour]}, 6, top - 2)
+    leaf = _leaf(c, rng, 7, top - 1)
     return Look(_a(f"{shape} {colour} pumpkin"), {"shape": shape, "stem": stem, "leaf": leaf}, {"skin": colour})
 
 
+MUSHROOMS = {  # radii of the dome, row of its lower edge, half the width of the stem
+    "round": (5.9, 6.5, 8, 2.0),
+    "flat": (7.0, 4.6, 7, 1.6),
+    "bell": (5.4, 7.6, 9, 1.7),
+    "broad": (6.8, 6.2, 7, 2.2),
+    "button": (6.2, 7.0, 9, 2.6),
+}
+
+
+def _one_mushroom(c: Canvas, x: float, size: tuple[float, float, int, float], foot: float, ramp: Ramp) -> np.ndarray:
+    """A stem down to the ground, gills in the shadow and a dome; returns the dome."""
+    rx, ry, y, w = size
+    rows = np.mgrid[:SIZE, :SIZE][0]
+    stem = polygon((x - w, y), (x + w, y), (x + w, 11), (x + w + foot, 14), (x - w - foot, 14), (x - w, 11))
+    cap = ellipse(x, y, rx, ry) & (rows <= y) & box(1, 1, 14, 14)
+    c.rgb[_grow(stem | cap) & c.filled] = OUTLINE
+    c.fill(stem, CREAM)
+    c.fill(ellipse(x, y, rx - 1, 2.6) & (rows > y), RAMPS["tan"], 3)
+    c.fill(stem & (rows > y) & (rows < y + 3), CREAM, 3)
+    c.fill(cap, ramp)
+    return cap
+
+
 def mushroom(c: Canvas, rng: Random) -> Look:
-    colour, form = rng.choice(["brown", "tan", "red", "white"]), rng.choice(["one", "one", "one", "two"])
-    if form == "two":
-        small = rng.choice([4, 11])
-        _one_mushroom(c, rng, small, 3.2, 4, 9, colour)
-        _one_mushroom(c, rng, 15 - small - (0.5 if small == 4 else -0.5), 4.6, 7, 4, colour)
-        shape = "pair"
-    else:
-        shape, rx, ry, y = rng.choice([("button", 5.5, 6.5, 8), ("flat", 7, 5, 7), ("bell", 4.8, 7.5, 9), ("wide", 6.8, 6, 7)])
-        _one_mushroom(c, rng, 7.5, rx, ry, y, colour)
-    words = "two mushrooms with" if form == "two" else f"{_a(shape)} mushroom with a"
-    return Look(f"{words} {colour} cap{'s' if form == 'two' else ''}", {"form": form, "shape": shape}, {"cap": colour})
+    colour, foot = rng.choice(["brown", "tan", "red", "white", "orange"]), rng.choice([0, 1, 1.6])
+    number, shape, flip = rng.choice(["one", "one", "two"]), rng.choice(list(MUSHROOMS)), rng.random() < 0.5
+    ramp, x = _light(RAMPS["white"]) if colour == "white" else RAMPS[colour], 7.5
+    size = (*MUSHROOMS[shape][:3], MUSHROOMS[shape][3] + rng.choice([-0.5, 0, 0.5]))
+    if number == "two":
+        x, size = 5.5 if flip else 9.5, (5, *size[1:3], 1.5)
+    cap = _one_mushroom(c, x, size, foot, ramp)
+    flecks = [(4, 5), (6, 3), (8, 5), (10, 4), (5, 7), (10, 7), (7, 7)]
+    for fx, fy in _some(rng, flecks, rng.choice([0.2, 0.5])):
+        c.fill(box(fx, fy, fx + 1, fy) & _shrink(cap), ramp, 3 if fy > 5 else 2)
+    x, y = np.argwhere(_shrink(cap))[0][::-1]
+    c.stamp(rng.choice(["11\n1.", "11", ".1\n1."]), {"1": CREAM}, int(x), int(y))
+    if number == "two":
+        little = (rng.choice([2.6, 3.2]), 3.6, rng.choice([9, 10]), 1)
+        _one_mushroom(c, 11.5 if flip else 3.5, little, rng.choice([0, 0.6]), ramp)
+    grass = rng.choice(["none", "left", "right", "both"])
+    for side in {"none": [], "both": ["left", "right"]}.get(grass, [grass]):
+        c.stamp(rng.choice(["g.h\nhgi", ".g.\nghi"]), {"g": RAMPS["green"]}, 3 if side == "left" else 10, 13)
+        c.fill(box(5, 14, 10, 14), RAMPS["green"], 2)
+    words = f"two mushrooms with {colour} caps" if number == "two" else f"{_a(shape)} mushroom with {_a(colour)} cap"
+    return Look(words, {"number": number, "shape": shape, "grass": grass}, {"cap": colour})
 
 
-def _one_mushroom(c: Canvas, rng: Random, x: float, rx: float, ry: float, y: float, colour: str) -> None:
-    """A stem down to the ground, gills and a dome of radius (rx, ry) whose lower edge lies at row y."""
-    w = rx * rng.choice([0.3, 0.4, 0.5])
-    bulge = rng.choice([0, 0.6, 1.2])
-    stem = polygon((x - w, y), (x + w, y), (x + w + bulge, 14), (x - w - bulge, 14))
-    c.fill(stem, CREAM, "bevel")
-    gills = ellipse(x, y, rx - 0.6, rng.choice([1.6, 2.2])) & (np.mgrid[:SIZE, :SIZE][0] > y - 1)
-    c.fill(gills, RAMPS["tan"], 3)
-    cap = ellipse(x, y, rx, ry) & (np.mgrid[:SIZE, :SIZE][0] <= y) & box(1, 1, 14, 14)
-    c.fill(cap, RAMPS[colour])
+# --- meals ------------------------------------------------------------------------------------------------------------
+
+LOAVES = {
+    "tin": """
+....XXXXXXXX..
+..XXXXXXXXXXX.
+.XXXXXXXXXXXXX
+.cccccccXXXXXX
+cpppppppcXXXXX
+cpppppppcXXXXX
+cpppppppcXXXXX
+.cpppppcXXXXXX
+.cpppppcXXXXXX
+.cpppppcXXXXX.
+.cpppppcXXXX..
+.cccccccXX....
+""",
+    "round": """
+.....XXXX.....
+...XXXXXXXX...
+..XXXXXXXXXX..
+.XXXXXXXXXXXX.
+.XXXXXXXXXXXX.
+XXXXXXXXXXXXXX
+XXXXXXXXXXXXXX
+XXXXXXXXXXXXXX
+.XXXXXXXXXXXX.
+..XXXXXXXXXX..
+""",
+    "baguette": """
+..........XXX.
+........XXXXXX
+.......XXXXXXX
+......XXXXXXXX
+.....XXXXXXXX.
+....XXXXXXXXX.
+...XXXXXXXXX..
+..XXXXXXXXX...
+.XXXXXXXXX....
+.XXXXXXXX.....
+XXXXXXXX......
+XXXXXXX.......
+XXXXXX........
+.XXX..........
+""",
+    "slice": """
+..ccccccccc...
+.cpppppppppc..
+cpppppppppppc.
+cpppppppppppc.
+cpppppppppppc.
+.cpppppppppc..
+..cpppppppc...
+..cpppppppc...
+..cpppppppc...
+..cpppppppc...
+..cpppppppc...
+..cpppppppc...
+...ccccccc....
+""",
+}
+CUTS = {  # scores in the crust; where they may lie
+    "tin": ((3, 3), (6, 2), (9, 2), (11, 4), (10, 7), (12, 9)),
+    "round": ((2, 7), (5, 5), (8, 6), (11, 7), (4, 9), (7, 9), (10, 10)),
+    "baguette": ((12, 3), (10, 4), (8, 6), (6, 8), (4, 10), (3, 12)),
+    "slice": ((4, 5), (8, 4), (6, 8), (9, 9), (5, 11), (9, 6), (4, 8)),
+}
+CRUSTS = {
+    "golden": CRUST,
+    "brown": RAMPS["brown"],
+    "dark": RAMPS["brown"][1:] + RAMPS["black"][4:],
+    "pale": RAMPS["tan"],
+}
+SPREADS = {"butter": RAMPS["yellow"], "jam": RAMPS["red"], "honey": RAMPS["orange"]}
 
 
-KINDS = {
-    draw.__name__: _plugged(draw)
-    for draw in (
-        apple, pear, banana, cherries, grapes, strawberry, watermelon, pineapple, lemon,
-        carrot, tomato, aubergine, corn, pumpkin, mushroom,
-    )
-}  # fmt: skip
+def bread(c: Canvas, rng: Random) -> Look:
+    crust, form, flip = rng.choice(list(CRUSTS)), rng.choice(list(LOAVES)), rng.random() < 0.5
+    ramp, y = CRUSTS[crust], {"tin": 2, "round": 4}.get(form, 1)
+    body = _mask(LOAVES[form], "Xcp", y=y, flip=flip)
+    c.fill(body, ramp)
+    c.fill(_mask(LOAVES[form], "c", y=y, flip=flip), ramp, 2)
+    c.fill(_mask(LOAVES[form], "p", y=y, flip=flip), _light(CREAM), "bevel")
+    cut = rng.choice([".a\naa\na.", "aa\n.a", ".aa\naa."])
+    for cx, cy in _some(rng, CUTS[form], rng.choice([0.5, 0.8])):
+        tone = CREAM[2] if form == "slice" else CREAM[1]
+        c.stamp(cut if form != "slice" else "aa", {"a": tone}, 13 - cx if flip else cx, cy + (y > 1))
+    spread = rng.choice(["none", *SPREADS]) if form == "slice" else "none"
+    if spread != "none":
+        blob = ellipse(6.5, 7, rng.choice([3.4, 4.4]), rng.choice([3, 3.6]))
+        blob |= ellipse(*rng.choice([(6, 9), (8, 10), (5, 11)]), 2, 3)
+        c.fill(_flip(blob, flip) & _shrink(body), SPREADS[spread])
+    bite = rng.choice(["none", "left", "right"])
+    if bite != "none":
+        _bite(c, body, bite, rng.choice([7, 8, 9]), CREAM, rng.choice([1.8, 2.4, 3]))
+    words = {"tin": "loaf of bread", "round": "round loaf of bread", "slice": "slice of bread"}.get(form, form)
+    words = f"{'bitten ' * (bite != 'none')}{crust} {words}" + (f" with {spread}" if spread != "none" else "")
+    return Look(_a(words), {"form": form, "bite": bite, "spread": spread}, {"crust": crust})
+
+
+CHEESES = {  # t: top, s: side, r: rind
+    "wedge": """
+........ttrr..
+......tttttrr.
+....tttttttrr.
+..ttttttttttrr
+tttttttttttttr
+ssssssssssssss
+ssssssssssssss
+ssssssssssssss
+ssssssssssssss
+ssssssssssssss
+ssssssssssssss
+""",
+    "flat wedge": """
+.......tttrr..
+....tttttttrr.
+..tttttttttrr.
+ttttttttttttrr
+ssssssssssssss
+ssssssssssssss
+ssssssssssssss
+ssssssssssssss
+ssssssssssssss
+""",
+    "steep wedge": """
+.........ttr..
+.......ttttrr.
+.....ttttttrr.
+....tttttttrr.
+..ttttttttttrr
+.tttttttttttrr
+.sssssssssssss
+.sssssssssssss
+.sssssssssssss
+.sssssssssssss
+.sssssssssssss
+.sssssssssssss
+""",
+}
+HOLES = ("43\n33", "44\n43\n33", "443\n433\n.33", "43")
+
+
+def cheese(c: Canvas, rng: Random) -> Look:
+    colour, rind = rng.choice(["yellow", "gold", "orange"]), rng.choice(["red", "orange", "brown", "white"])
+    form, flip = rng.choice(list(CHEESES)), rng.random() < 0.5
+    art = CHEESES[form]
+    y, ramp = 15 - _height(art), RAMPS[colour]
+    c.fill(_mask(art, "t", y=y, flip=flip), ramp, 0)
+    c.fill(_mask(art, "r", y=y, flip=flip), RAMPS[rind], 2)
+    side = _mask(art, "s", y=y, flip=flip)
+    c.fill(side, ramp, 1)
+    c.fill(side & ~_shift(side, 0, -1), ramp, 2)
+    top = int(np.nonzero(side)[0].min())
+    blue = rng.random() < 0.25
+    mould = RAMPS["steel"][2:] + RAMPS["blue"][3:]
+    for x, dy in _some(rng, [(2, 1), (6, 2), (10, 1), (3, 5), (8, 4), (12, 4)], 0.6):
+        _stamp_on(c, side, rng.choice(HOLES), mould if blue else ramp, x, min(top + dy, 12))
+    if rng.random() < 0.4:
+        x = rng.choice([4, 6, 8])
+        c.erase(ellipse(x, 14.5, 1.6, 2))
+    words = f"wedge of {'blue' if blue else colour} cheese"
+    return Look(_a(words), {"form": form, "holes": "blue" if blue else "plain"}, {"cheese": colour, "rind": rind})
+
+
+TAILS = {
+    "fork": """
+X...
+XX..
+XXX.
+.XXX
+.XXX
+XXX.
+XX..
+X...
+""",
+    "fan": """
+.XX.
+XXX.
+XXXX
+XXXX
+XXX.
+.XX.
+""",
+    "moon": """
+XX..
+XXX.
+.XXX
+..XX
+..XX
+.XXX
+XXX.
+XX..
+""",
+}
+FINS = {"tall": ((7, -2), (8, -2)), "long": ((4, -1), (10, -1)), "low": ((6, -1), (9, 0)), "two": ((5, 0), (6, -1))}
+FISH_MARKS = {  # where they may lie, width and tone
+    "stripes": ([(5, 6), (5, 7), (7, 5), (7, 6), (7, 7)], 0, 3),
+    "scales": ([(5, 7), (7, 6), (7, 8), (4, 8), (9, 5)], 1, 0),
+    "spots": ([(4, 7), (7, 5), (8, 7), (6, 9), (5, 6)], 1, 3),
+}
+
+
+def fish(c: Canvas, rng: Random) -> Look:
+    colour = rng.choice(["sky-blue", "blue", "orange", "pink", "steel", "teal", "red", "lime"])
+    belly, flip = rng.choice(["white", "yellow", "tan"]), rng.random() < 0.5
+    shape, ry = rng.choice([("slim", 3.2), ("plump", 4.2), ("round", 5.1)])
+    tail, fin, pattern = rng.choice(list(TAILS)), rng.choice(list(FINS)), rng.choice(list(FISH_MARKS))
+    body = ellipse(9, 8, 5.5, ry) | polygon((3, 7), (7, 9 - ry), (7, 7 + ry), (3, 8))
+    (x0, y0), (x1, y1) = FINS[fin]
+    fins = polygon((x0, 8 - ry + y0), (x1, 8 - ry + y1), (11, 8), (6, 8))
+    fins |= polygon((7, 10), (9, 10), (7, 10 + ry), (6, 9 + ry))
+    fins |= _mask(TAILS[tail], y=8 - _height(TAILS[tail]) // 2)
+    c.fill(_flip(fins & box(1, 1, 14, 14), flip), RAMPS[colour], 3)
+    c.fill(_flip(body, flip), RAMPS[colour])
+    _recolour(c, _flip(body & ellipse(9.5, 9 + ry, 6, ry), flip), RAMPS[colour], _light(RAMPS[belly]))
+    places, extra, tone = FISH_MARKS[pattern]
+    for x, y in _some(rng, places, 0.6):
+        c.fill(_flip(box(x, y, x + extra, y) & body, flip), RAMPS[colour], tone)
+    c.fill(_flip(line((10, 7), (10, 9)), flip), RAMPS[colour], 4)
+    c.stamp("w#", {}, 3 if flip else 11, 7, flip)
+    parts = {"shape": shape, "tail": tail, "fin": fin, "pattern": pattern}
+    return Look(_a(f"{shape} {colour} fish"), parts, {"body": colour, "belly": belly})
+
+
+JOINTS = {  # X: meat, b: bone
+    "drumstick": """
+.......XXXXX..
+.....XXXXXXXX.
+....XXXXXXXXXX
+...XXXXXXXXXXX
+...XXXXXXXXXXX
+...XXXXXXXXXXX
+...XXXXXXXXXX.
+...XXXXXXXXXX.
+...XXXXXXXX...
+...bXXXXX.....
+bbbbb.........
+bbbb..........
+.bbb..........
+.bb...........
+""",
+    "slim drumstick": """
+........XXXX..
+......XXXXXXX.
+.....XXXXXXXXX
+.....XXXXXXXXX
+....XXXXXXXXXX
+....XXXXXXXXX.
+....XXXXXXXXX.
+....XXXXXXX...
+...bXXXXX.....
+..bbbX........
+bbbbb.........
+bbbb..........
+.bbb..........
+.bb...........
+""",
+    "upright drumstick": """
+....XXXXXX....
+..XXXXXXXXXX..
+.XXXXXXXXXXXX.
+.XXXXXXXXXXXX.
+.XXXXXXXXXXXX.
+.XXXXXXXXXXXX.
+..XXXXXXXXXX..
+..XXXXXXXXXX..
+...XXXXXXXX...
+.....XXXX.....
+......bb......
+....bbbbbb....
+....bbbbbb....
+....bb..bb....
+""",
+    "thick joint": """
+..........bb..
+.........bbb..
+..XXXXXX.bbbbb
+.XXXXXXXXbbbbb
+XXXXXXXXXXbb..
+XXXXXXXXXXX...
+XXXXXXXXXXX...
+XXXXXXXXXXX...
+.XXXXXXXXXX...
+..XXXXXXXX....
+.bbXXXXX......
+bbbb..........
+bbbb..........
+..bb..........
+""",
+}
+ROASTS = {"golden": CRUST, "brown": RAMPS["brown"], "red": RAMPS["red"], "orange": RAMPS["orange"]}
+
+
+def drumstick(c: Canvas, rng: Random) -> Look:
+    roast, form, flip = rng.choice(list(ROASTS)), rng.choice(list(JOINTS)), rng.random() < 0.5
+    ramp = ROASTS[roast]
+    c.fill(_mask(JOINTS[form], "b", flip=flip), _light(RAMPS["white"]), "bevel")
+    body = _mask(JOINTS[form], "X", flip=flip)
+    c.fill(body, ramp)
+    for mx, my in _some(rng, [(6, 6), (9, 5), (8, 8), (10, 9), (11, 7), (6, 9), (7, 4)], 0.5):
+        c.fill(_flip(box(mx, my, mx + 1, my), flip) & _shrink(body), ramp, 3)
+    shine = np.argwhere(_shrink(_shrink(body)))[0] + (0, rng.choice([-1, 0]))
+    c.stamp(rng.choice(["11\n1.", ".1\n1.", "11"]), {"1": CREAM}, int(shine[1]), int(shine[0]))
+    bite = rng.choice(["none", "none", "top", "right" if not flip else "left"])
+    bite = bite if "drumstick" in form else "none"
+    if bite != "none":
+        at = 7 if bite != "top" else rng.choice([9, 10]) if not flip else rng.choice([5, 6])
+        _bite(c, body, bite, at, RAMPS["pale skin"], rng.choice([1.8, 2.6]))
+    words = "thick piece of meat on the bone" if form == "thick joint" else form
+    return Look(_a(f"{'bitten ' * (bite != 'none')}{roast} {words}"), {"form": form, "bite": bite}, {"meat": roast})
+
+
+EGG_LOBES = ((4, 4), (11, 4), (4, 11), (11, 11), (3.5, 7.5), (11.5, 7.5), (7.5, 11.5), (7.5, 3.5))
+
+
+def egg(c: Canvas, rng: Random) -> Look:
+    yolk, yolks = rng.choice(["yellow", "gold", "orange"]), rng.choice(["one", "one", "two"])
+    white, lobes = ellipse(7.5, 7.5, 5.5, 5), _some(rng, EGG_LOBES, 0.5)
+    for x, y in lobes:
+        white |= ellipse(x, y, *rng.choice([(3, 3), (3.4, 2.4), (2.4, 3.2)]))
+    white = _grow(_shrink(white & box(1, 1, 14, 14)))  # no spikes
+    edge, rim = rng.choice([("soft", RAMPS["white"][1:]), ("crisp", RAMPS["tan"])])
+    c.fill(white, RAMPS["white"], 0)
+    c.fill(white & ~_shift(white, -1, -1), rim, 1)
+    x, y = rng.choice([(7, 7), (7.5, 7.5), (8, 7), (7, 8)])
+    for dx, dy, r in {"one": [(0, 0, rng.choice([3, 3.5]))], "two": [(-2.5, -1, 2.5), (2.5, 1, 2.5)]}[yolks]:
+        _ball(c, x + dx, y + dy, r, _light(RAMPS[yolk]), RAMPS["white"][1])
+        c.stamp("ww\nw.", {}, round(x + dx - r / 2), round(y + dy - r / 2))
+    spice, herb = rng.choice([("none", ""), ("herbs", "green"), ("pepper", "black")])
+    for x, y in _some(rng, [(3, 5), (11, 4), (4, 11), (11, 11), (8, 12)], 0.5) if herb else ():
+        c.fill(box(x, y, x + 1, y) & _shrink(white), RAMPS[herb], 2)
+    words = f"a fried egg with {yolks} {yolk} yolk{'s' * (yolks == 'two')}" + (f" and {spice}" if herb else "")
+    return Look(words, {"yolks": yolks, "edge": edge, "lobes": str(len(lobes)), "spice": spice}, {"yolk": yolk})
+
+
+FLAVOURS = {
+    "strawberry": RAMPS["pink"],
+    "vanilla": CREAM,
+    "chocolate": RAMPS["brown"],
+    "mint": RAMPS["teal"],
+    "lime": RAMPS["lime"],
+    "blueberry": RAMPS["purple"],
+    "lemon": RAMPS["yellow"],
+    "orange": RAMPS["orange"],
+}
+TOPPINGS = {  # what lies on top of cakes and ice cream, 4 wide and 4 high
+    "cherry": ("..a.\n.12.\n1223\n.33.", RAMPS["red"]),
+    "strawberry": (".ab.\n1112\n1223\n.23.", RAMPS["red"]),
+    "blueberry": ("....\n.12.\n1223\n.33.", RAMPS["blue"]),
+    "cream": ("..1.\n.112\n1122\n1223", RAMPS["white"]),
+}
+CAKE = """
+.........tttt.
+......tttttttt
+...ttttttttttt
+tttttttttttttt
+iiiiiiiiiiiiii
+iiiiiiiiiiiiii
+ssssssssssssss
+ssssssssssssss
+ffffffffffffff
+ssssssssssssss
+ssssssssssssss
+"""
+
+
+def _topping(c: Canvas, name: str, x: int, y: int) -> None:
+    art, ramp = TOPPINGS[name]
+    c.stamp(art, {"1": ramp, "a": RAMPS["green"]}, x, y)
+
+
+def cake(c: Canvas, rng: Random) -> Look:
+    icing, filling = rng.choice(list(FLAVOURS)), rng.choice(["strawberry", "vanilla", "chocolate"])
+    sponge, flip = rng.choice(["golden", "dark", "pale"]), rng.random() < 0.5
+    for char, tone, ramp in ("s", 1, CRUSTS[sponge]), ("f", 1, FLAVOURS[filling]), ("it", 2, FLAVOURS[icing]):
+        c.fill(_mask(CAKE, char, y=4, flip=flip), ramp, tone)
+    c.fill(_mask(CAKE, "t", y=4, flip=flip), FLAVOURS[icing], 1)
+    c.fill(box(1, 14, 14, 14), CRUSTS[sponge], 2)
+    for x in _some(rng, [1, 4, 7, 10, 13], 0.6):
+        c.fill(box(x, 10, x + 1, rng.choice([10, 11])), FLAVOURS[icing], 2)
+    topping, x = rng.choice(list(TOPPINGS)), rng.choice([6, 7, 8, 9])
+    _topping(c, topping, 12 - x if flip else x, rng.choice([2, 3]))
+    words = f"slice of {icing} cake with {topping if topping == 'cream' else _a(topping)}"
+    parts = {"topping": topping, "side": "left" if flip else "right"}
+    return Look(_a(words), parts, {"icing": icing, "sponge": sponge, "filling": filling})
+
+
+CONES = {
+    "pointed": ((3, 7), (12, 7), (8, 14), (7, 14)),
+    "slim": ((4, 7), (11, 7), (9, 14), (6, 14)),
+    "cup": ((3, 7), (12, 7), (12, 9), (10, 10), (9, 14), (6, 14), (5, 10), (3, 9)),
+}
+SCOOPS = {  # centre and radius, from the back to the front
+    "one": ((7.5, 5.0, 4.6),),
+    "two": ((4.6, 4.8, 3.5), (10.4, 4.8, 3.5)),
+    "stack": ((7.5, 6.4, 4.0), (7.5, 3.6, 3.1)),
+    "three": ((4.6, 6.0, 3.3), (10.4, 6.0, 3.3), (7.5, 3.8, 3.0)),
+}
+
+
+def ice_cream(c: Canvas, rng: Random) -> Look:
+    cone, form = rng.choice(list(CONES)), rng.choice(list(SCOOPS))
+    body = polygon(*CONES[cone])
+    c.fill(body, CRUST, 1)
+    y, x = np.mgrid[:SIZE, :SIZE]
+    phase = rng.randrange(4)
+    c.fill(body & (((x + y + phase) % 4 == 0) | ((x - y + phase) % 4 == 0)), CRUST, 2)
+    c.fill(body & ~_shift(body, -1, 0), CRUST, 3)
+    topping = rng.choice(["none", "none", "cherry", "wafer", "strawberry"])
+    top = round(min(y - r for _, y, r in SCOOPS[form]))
+    if topping == "wafer":
+        c.fill(polygon((11, 1), (12, 2), (9, 6), (8, 5)), RAMPS["brown"], "bevel")
+    flavours = [rng.choice(list(FLAVOURS)) for _ in SCOOPS[form]]
+    for (sx, sy, r), flavour in zip(SCOOPS[form], flavours, strict=True):
+        _ball(c, sx, sy, r, FLAVOURS[flavour], FLAVOURS[flavour][4])
+        for dx in _some(rng, [-2, 1], 0.5):  # drips
+            left, low = round(sx) + dx, round(sy + r)
+            c.fill(box(left, low, left + 1, low + 1) & body, FLAVOURS[flavour], 2)
+    if topping in TOPPINGS:
+        _topping(c, topping, 6, max(1, top - 1))
+    named = " and ".join(dict.fromkeys(flavours))
+    parts = {"cone": cone, "scoops": form, "topping": topping}
+    extra = "" if topping == "none" else f" and {_a(topping)}"
+    return Look(f"an ice cream cone with {named} ice cream{extra}", parts, {"ice cream": flavours[0]})
+
+
+def doughnut(c: Canvas, rng: Random) -> Look:
+    glaze = rng.choice(["strawberry", "vanilla", "chocolate", "mint", "lime", "blueberry"])
+    dough = rng.choice(["golden", "pale"])
+    shape, rx, ry = rng.choice([("round", 7, 7), ("wide", 7, 6), ("small", 6, 6)])
+    hole = ellipse(7.5, 7.5, 2.3, rng.choice([1.7, 2.3]))
+    ring = ellipse(7.5, 7.5, rx, ry) & ~hole
+    c.fill(ring, CRUSTS[dough])
+    top = ellipse(7.5, 7, rx - 1, ry - 1.2) & ~_grow(hole)
+    for x in _some(rng, [3, 6, 9, 11], 0.6):
+        top |= box(x, 10, x + 1, 13) & ellipse(7.5, 7.5, rx - 0.8, ry - 0.8)
+    c.fill(top & ring, FLAVOURS[glaze])
+    topping = rng.choice(["sprinkles", "sprinkles", "stripes", "plain"])
+    places = [(3, 5), (5, 3), (8, 2), (11, 4), (12, 7), (11, 10), (8, 11), (4, 11), (3, 8), (10, 6), (5, 6)]
+    for x, y in _some(rng, places, 0.65) if topping == "sprinkles" else ():
+        colour = rng.choice([name for name in ("red", "yellow", "sky-blue", "lime", "white") if name != glaze])
+        c.fill(box(x, y, x + 1, y) & top & ring, RAMPS[colour], 1)
+    for x in range(rng.randrange(3, 6), 14, 3) if topping == "stripes" else ():
+        c.fill(line((x, 1), (x - 2, 13)) & top & ring, RAMPS["brown"] if glaze == "vanilla" else CREAM, 1)
+    bite = rng.choice(["none", "none", "left", "right", "top", "bottom"])
+    if bite != "none":
+        _bite(c, ring, bite, rng.choice([7, 8]), CREAM, rng.choice([2, 2.6]))
+    words = f"{'bitten ' * (bite != 'none')}doughnut with {glaze} glaze"
+    words = _a(words) + ("" if topping == "plain" else f" and {topping}")
+    return Look(words, {"shape": shape, "bite": bite, "topping": topping}, {"glaze": glaze, "dough": dough})
+
+
+FILLINGS = {  # the visible edge of each layer, from left to right, and its material
+    "lettuce": (".1121121121121\n11.22.22.22.22", "lime"),
+    "tomato": (".122222222223.", "red"),
+    "cheese": (".111111111112.\n..22..222..22.", "yellow"),
+    "meat": (".333333333344.\n.444444444455.", "brown"),
+    "onion": (".112111211121.", "magenta"),
+}
+STACKS = (  # from the bottom up
+    ("meat", "cheese", "lettuce"),
+    ("meat", "tomato", "lettuce"),
+    ("lettuce", "meat", "cheese"),
+    ("meat", "cheese", "tomato"),
+    ("meat", "cheese", "meat", "cheese"),
+    ("tomato", "meat", "lettuce"),
+    ("meat", "cheese", "onion", "lettuce"),
+    ("lettuce", "meat", "cheese", "tomato"),
+    ("meat", "onion", "cheese"),
+    ("tomato", "meat", "cheese"),
+    ("lettuce", "meat", "tomato"),
+    ("meat", "lettuce", "meat"),
+)
+BUNS = {"golden": CRUST, "light": (CREAM[1], *CRUST[:4]), "orange": RAMPS["orange"], "pale": RAMPS["tan"]}
+
+
+def burger(c: Canvas, rng: Random) -> Look:
+    bun, stack, base = rng.choice(list(BUNS)), rng.choice(STACKS), rng.choice([12, 13])
+    c.fill(box(1, base - 1, 14, base) | box(2, base + 1, 13, base + 1), BUNS[bun], "bevel")
+    y = base - 1
+    for name in stack:
+        art, colour = FILLINGS[name]
+        y -= 2 if name == "meat" else 1
+        c.stamp(art, {"1": RAMPS[colour]}, 1, y)
+    top = max(1, y - rng.choice([4, 5, 6]))
+    dome = ellipse(7.5, y, 7, y - top + 0.5) | box(2, y - 2, 13, y - 2) | box(1, y - 1, 14, y - 1)
+    dome &= box(1, 1, 14, y - 1)
+    c.fill(dome, BUNS[bun])
+    seeds = _some(rng, [(4, y - 3), (7, y - 4), (10, y - 3), (6, y - 2), (9, y - 2)], rng.choice([0.3, 0.6, 0.8]))
+    for x, row in seeds:
+        c.fill(box(x, row, x + 1, row) & _shrink(dome), CREAM, 0)
+    bite = rng.choice(["none", "none", "left", "right"])
+    if bite != "none":
+        c.erase(ellipse(0.5 if bite == "left" else 14.5, rng.choice([7, 8, 9]), rng.choice([2.5, 3.5]), 2.6))
+    *others, last = dict.fromkeys(stack[::-1])
+    words = f"{'bitten ' * (bite != 'none')}burger with {', '.join(others)} and {last}"
+    parts = {"stack": " ".join(stack), "seeds": "some" if seeds else "none", "bite": bite}
+    return Look(_a(words), parts, {"bun": bun})
+
+
+PIZZA_TOPPINGS = {
+    "salami": (".22.\n1223\n2223\n.33.", "red"),
+    "tomato": (".12.\n1112\n2112\n.22.", "red"),
+    "mushrooms": (".11.\n1112\n.22.\n.22.", "tan"),
+    "basil": (".22\n223\n33.", "green"),
+    "peppers": ("22.\n.22\n.33", "green"),
+    "olives": ("34\n44", "black"),
+}
+CRUST_EDGES = {
+    "puffy": """
+..XXXXXXXXXX..
+XXXXXXXXXXXXXX
+XXXXXXXXXXXXXX
+""",
+    "bumpy": """
+.XXXX..XXXXX..
+XXXXXXXXXXXXXX
+XXXXXXXXXXXXXX
+""",
+    "round": """
+....XXXXXX....
+.XXXXXXXXXXXX.
+XXXXXXXXXXXXXX
+XX..........XX
+""",
+}
+
+
+def pizza(c: Canvas, rng: Random) -> Look:
+    crust, edge, flip = rng.choice(["golden", "light", "brown"]), rng.choice(list(CRUST_EDGES)), rng.random() < 0.5
+    cheese_colour, tip = rng.choice(["yellow", "gold"]), rng.choice([6, 7.5, 9])
+    ramp, piece = RAMPS[cheese_colour], polygon((1, 4), (14, 4), (tip + 0.5, 14), (tip - 0.5, 14))
+    c.fill(piece, ramp, 1)
+    c.fill(piece & ~_shift(piece, -1, 0), ramp, 2)
+    c.fill(piece & box(1, 4, 14, 4), RAMPS["red"], 2)
+    c.fill(_mask(CRUST_EDGES[edge], flip=flip), (CRUSTS | BUNS)[crust])
+    toppings = [rng.choice(["salami", "salami", "tomato", "mushrooms"]), rng.choice(list(PIZZA_TOPPINGS))]
+    for number, (x, y) in enumerate([(3, 5), (9, 5), (round(tip) - 1, 9)]):
+        art, colour = PIZZA_TOPPINGS[toppings[number % 2]]
+        _stamp_on(c, piece, art, RAMPS[colour], x + rng.choice([-1, 0]), y + rng.choice([0, 1]))
+    bite = rng.choice(["none", "none", "tip", "left", "right"])
+    if bite == "tip":
+        c.erase(ellipse(tip, 14.5, 3, 2.6))
+    elif bite != "none":
+        c.erase(ellipse(3 if bite == "left" else 12, rng.choice([8, 9]), 2.4, 2.2))
+    words = f"{'bitten ' * (bite != 'none')}slice of pizza with {' and '.join(dict.fromkeys(toppings))}"
+    parts = {"edge": edge, "bite": bite, "topping": " ".join(dict.fromkeys(toppings))}
+    return Look(_a(words), parts, {"cheese": cheese_colour, "crust": crust})
+
+
+_DRAWINGS = {
+    "apple": apple,
+    "pear": pear,
+    "banana": banana,
+    "cherries": cherries,
+    "grapes": grapes,
+    "strawberry": strawberry,
+    "watermelon slice": watermelon,
+    "pineapple": pineapple,
+    "lemon": lemon,
+    "carrot": carrot,
+    "tomato": tomato,
+    "aubergine": aubergine,
+    "corn": corn,
+    "pumpkin": pumpkin,
+    "mushroom": mushroom,
+    "bread": bread,
+    "cheese wedge": cheese,
+    "fish": fish,
+    "drumstick": drumstick,
+    "fried egg": egg,
+    "cake slice": cake,
+    "ice cream cone": ice_cream,
+    "doughnut": doughnut,
+    "burger": burger,
+    "pizza slice": pizza,
+}
+KINDS: dict[str, Callable[[Canvas, Random], Look]] = {kind: _plugged(draw) for kind, draw in _DRAWINGS.items()}

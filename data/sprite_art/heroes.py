@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from random import Random
 
-from .canvas import OUTLINE, RAMPS, Canvas, Look
+import numpy as np
 
-Item = tuple[str, int, int]  # art drawn for the left hand, column and row of the grip
+from .canvas import OUTLINE, RAMPS, Canvas, Look, ellipse
 
 SKINS = ["pale skin", "tan skin", "brown skin", "dark skin"]
 HAIRS = ["blond hair", "red hair", "brown hair", "black hair", "grey hair"]
@@ -21,6 +21,15 @@ def _sheet(names: str, art: str) -> dict[str, str]:
     return dict(zip(names.split(", "), ("\n".join(column) for column in columns), strict=True))
 
 
+def _pick(rng: Random, names: str, *taken: str) -> str:
+    """One of several colours, but not one that is taken."""
+    return rng.choice([name for name in names.split() if name not in taken])
+
+
+def _a(text: str) -> str:
+    return f"{'an' if text[0] in 'aeiou' else 'a'} {text}"
+
+
 # --- heads: 10 columns wide, the middle between the 5th and the 6th ---------------------------------------------------
 
 FACE = """
@@ -31,7 +40,9 @@ FACE = """
 ..qqqqrr..
 """
 EYES = {"dark": "", "wide": "w#..#w\n.#..#."}
-LOCKS = _sheet("short, bob, long, curly, braids, shaved", """
+LOCKS = _sheet(
+    "short, bob, long, curly, braids, shaved",
+    """
 .i......k.  .i......k.  .i......k.  hi......jk  .i......k.  ..........
 .i......k.  .i......k.  .i......k.  ii......jk  .i......k.  ..........
 ..........  ij......kk  ii......jk  ij......kk  .i......k.  ..........
@@ -39,44 +50,54 @@ LOCKS = _sheet("short, bob, long, curly, braids, shaved", """
 ..........  ..........  ij......kk  ..........  AB......BC  ..........
 ..........  ..........  .j......k.  ..........  hi......ik  ..........
 ..........  ..........  ..........  ..........  .j......k.  ..........
-""")  # hair beside the face, from the forehead down
+""",
+)  # hair beside the face, from the forehead down
+HAIR_TOP = "..hiiijj..\n.hiiiijjk."
+BARE_TOP = "...pqqr...\n..pqqqqr.."
 FRINGES = {"full": "iiijjk", "parted": "ij..jk", "swept": "iijj.k"}
-BEARDS = _sheet("none, beard, long beard, forked beard, moustache", """
+BEARDS = _sheet(
+    "none, beard, long beard, forked beard, moustache",
+    """
 ........  i......k  i......k  i......k  ........
-........  iijjjjkk  hiijjjkk  hiijjjkk  .hiiijj.
+........  iijrrjkk  hiirrjkk  hiirrjkk  .hiiijj.
 ........  .ijjjjk.  hiijjjkk  .iijjkk.  ........
 ........  ........  .iijjkk.  .ij..jk.  ........
 ........  ........  ..ijjk..  .i....k.  ........
 ........  ........  ...jk...  ........  ........
-""")  # 8 columns, from the row of the lower half of the eyes down
+""",
+)  # 8 columns, from the row of the lower half of the eyes down
 
 
 class Hero:
     """A person in the making: chooses looks on creation, then draws body, head, headgear and items in that order."""
 
-    def __init__(self, c: Canvas, rng: Random, styles: str, beards: str = "none", drop: int | None = None) -> None:
+    def __init__(self, c: Canvas, rng: Random, styles: str, beards: str = "none", hairs: list[str] = HAIRS) -> None:
         self.c = c
-        self.skin, self.hair = rng.choice(SKINS), rng.choice(HAIRS)
+        self.skin, self.hair = rng.choice(SKINS), rng.choice(hairs)
         self.style, self.fringe = rng.choice(styles.split()), rng.choice(list(FRINGES))
         self.beard = rng.choice(beards.split(", ")) if self.style in ("short", "shaved") else "none"
-        self.eyes = rng.choice(list(EYES))
+        self.eyes = "wide" if self.skin == "dark skin" else rng.choice(list(EYES))  # so that they show on any skin
         self.side = rng.choice(["left", "right"])  # of the picture, where the main item is held
         self.other_side = "right" if self.side == "left" else "left"
         self.x = 1 if self.side == "left" else -1
-        self.y = rng.randrange(2) if drop is None else drop
+        self.y = rng.randrange(2)  # short people begin one row lower
         self.legend = {**FIXED, "h": RAMPS[self.hair], "p": RAMPS[self.skin]}
+        self.colours = {"skin": self.skin.split()[0], "hair": self.hair.split()[0]}
 
-    def dress(self, clothes: str, second: str, trim: str = "gold") -> None:
-        self.legend |= {"1": RAMPS[clothes], "a": RAMPS[second], "A": RAMPS[trim]}
+    def dress(self, clothes: str, second: str, trim: str, dark: bool = False) -> None:
+        """Choose the cloths; ``dark`` takes the first one tone darker, for people of the night."""
+        ramp = RAMPS[clothes]
+        self.legend |= {"1": (*ramp[1:], ramp[-1]) if dark else ramp, "a": RAMPS[second], "A": RAMPS[trim]}
+        self.colours |= {"clothes": clothes, "second": second, "trim": trim}
 
     def put(self, art: str, x: int, y: int, flip: bool = False) -> None:
         """Stamp ``art``; ``x`` and ``y`` are those of a tall person in the middle of the picture."""
         self.c.stamp(art, self.legend, x + self.x, y + self.y, flip)
 
     def over(self, art: str, x: int, y: int, flip: bool = False) -> None:
-        """Like ``put``, cut off at the ground, with a dark line where the art lies on what is already drawn."""
+        """Like ``put``, cut off above the ground, with a dark line where the art lies on what is already drawn."""
         top = Canvas()
-        art = "\n".join(art.strip("\n").split("\n")[: 15 - y - self.y])
+        art = "\n".join(art.strip("\n").split("\n")[: 14 - y - self.y])
         top.stamp(art, self.legend, x + self.x, y + self.y, flip)
         mask = top.filled.copy()
         top.outline()
@@ -97,53 +118,102 @@ class Hero:
             del rows[3]
         self.put("\n".join(rows), 3, 9)
 
-    def head(self, face: str = FACE) -> None:
+    def head(self) -> None:
         """The head with its hair; hair that hangs over the body gets a dark line, the face then covers the rest."""
         beard, locks = BEARDS[self.beard], LOCKS[self.style]
         self.over(locks, 3, 5)
         self.over(beard, 4, 7)
-        self.put(face, 3, 4)
+        self.put(FACE, 3, 4)
         self.put(locks, 3, 5)
         if self.style != "shaved":
             self.put(FRINGES[self.fringe], 5, 5)
         self.put(EYES[self.eyes], 5, 6)
         self.put(beard, 4, 7)
 
-    def hold(self, item: Item, hand: str = "qr") -> None:
-        """Put an item into the hand on ``side``."""
-        art, grip_x, grip_y = item
-        self.beside(art, 2 - grip_x, 11 - grip_y, self.side)
-        self.put(hand, 2 if self.side == "left" else 12, 11)
+    def crown_of_head(self) -> None:
+        """The top of a head that no hat covers."""
+        self.put(BARE_TOP if self.style == "shaved" else HAIR_TOP, 3, 3)
 
-    def look(self, kind: str, clothes: str, items: str, hidden: bool = False, **parts: str) -> Look:
-        """``items`` is what the caption says after "with"; if the hair is hidden, it names the skin instead."""
-        bald = hidden or self.style == "shaved" and self.beard == "none"
-        who = f"{self.skin if bald else self.hair}ed".replace(" ", "-").replace("skined", "skinned")
-        colours = {"skin": self.skin.split()[0]} | ({} if hidden else {"hair": self.hair.split()[0]})
+    def hold(self, art: str, grip: int, shaft: int = 2, hand: str = "qr", lift: int = 0) -> None:
+        """Put an item into the hand on ``side``, which grips it at row ``grip`` and column ``shaft``."""
+        self.beside(art, 2 - shaft, 11 - lift - grip, self.side)
+        self.put(hand, 4 - len(hand) if self.side == "left" else 12, 11 - lift)
+
+    def look(self, kind: str, clothes: str, items: str, hair_seen: bool = True, **parts: str) -> Look:
+        """``items`` is what the caption says after "with"; if no hair can be seen, it names the skin."""
+        _close_gaps(self.c)
+        if hair_seen:
+            parts |= {"hair": self.style, "beard": self.beard}
+        else:
+            del self.colours["hair"]
+        who = f"{self.hair}ed".replace("blond haired", "blond")
+        if not hair_seen or (self.style, self.beard) == ("shaved", "none"):
+            who = f"{self.skin}ned"
+        who = who.replace(" ", "-")
         parts |= {"build": "short" if self.y else "tall", "eyes": self.eyes}
-        parts |= {} if hidden else {"hair": self.style, "beard": self.beard}
-        caption = f"{_a(who.replace('blond-haired', 'blond'))} {kind} in {clothes} with {items}"
-        return Look(caption, parts, colours)
+        return Look(f"{_a(who)} {kind} in {clothes} with {items}", parts, self.colours)
 
 
-def _a(text: str) -> str:
-    return f"{'an' if text[0] in 'aeiou' else 'a'} {text}"
+def _close_gaps(c: Canvas) -> None:
+    """Darken single empty pixels that the outline would shut in."""
+    lined = Canvas()
+    lined.filled = c.filled.copy()
+    lined.outline()
+    full = lined.filled
+    shut = np.zeros_like(full)
+    shut[1:-1, 1:-1] = ~full[1:-1, 1:-1] & full[:-2, 1:-1] & full[2:, 1:-1] & full[1:-1, :-2] & full[1:-1, 2:]
+    c.rgb[shut] = OUTLINE
+    c.filled |= shut
 
 
 # --- clothes ----------------------------------------------------------------------------------------------------------
 
-CLOTHES = _sheet("armour, tabard, tunic, robe, vestment, cloak, furs, ermine", """
-KLLLMMMMNN  KLL1223MNN  .12222233.  .12222233.  .1UFUUFV4.  .12BBBB34.  .PbPQQRcR.  .1UU##UV3.
-L#KLLMMN#N  L#L1223N#N  2#122233#3  12#2223#33  1U#FUUF#V4  12#aabb#34  PQ#QQRR#RS  1UV2FU3UV3
-M#LLMMNN#N  M#L1F23N#N  q#223333#r  q2#2233#3r  qU#FUUF#Vr  q2#abbb#3r  q#aabbbc#r  q2#abbb#3r
-..PPQFQQ..  ..P1FG3Q..  ..PQQFQR..  ..PQFQQR..  ..UUFGUV..  .22PPFP33.  ..PPFGPQ..  .22aFFb33.
-.KLM..MNN.  .KL.33MNN.  .bbb..ccd.  .12222334.  .1UUFGUV4.  122bb.c334  .bbb..ccd.  122aabb234
-.LMN..NOO.  .LMN..NOO.  .QQR..RSS.  1222233345  1UUVFGVV45  12QQR.RS34  .QQR..RSS.  UUVaabbVUV
-""")
+CLOTHES = _sheet(
+    "armour, tabard, tunic, robe, vestment, cloak, furs, ermine",
+    """
+KLLLMMMMNN  KLL1223MNN  .12222233.  .12222233.  .UUFUUGVV.  .122CD334.  .UVPUVQUV.  .UU#VV#VW.
+L#KLLMMN#N  L#L1223N#N  2#122233#3  12#2223#33  UU#FUGV#VW  12#aabb#34  12#22233#3  122UVVW334
+M#LLMMNN#N  M#L1F23N#N  q#223333#r  q2#2233#3r  qV#FUGV#Wr  q2#abbc#3r  q2#22333#r  q22aaFc33r
+..PPQFQQ..  ..P1FG3Q..  ..PQQFQR..  ..PQFQQR..  ..UFFGVV..  .22PPFP33.  ..PQFGQR..  .22aabc33.
+.KLM..MNN.  .KL.33MNN.  .bbb..ccd.  .12222334.  .UUVFGVVW.  1222bcc334  .bbb..ccd.  122aabc334
+.LMN..NOO.  .LMN..NOO.  .QQR..RSS.  1222233345  AABBBBCCCD  12QRRRSS34  .UVV..VWW.  UV#UVVV#VW
+""",
+) | _sheet(
+    "coat, striped shirt, wraps, dungarees, jacket, apron, overalls",
+    """
+.12UUVV33.  .UUUUVVVV.  .12222333.  .12a22b33.  .UUABBCVV.  .12U22V33.  .12a22b33.
+12#AABB#33  AA#AABB#BB  12#2233#33  22#abbb#33  UU#UBVV#VW  22#UUVV#33  22#abbb#33
+q2#UUVV#3r  qV#UUVV#Vr  q3#2233#3r  q3#abFc#3r  qV#UUVV#Wr  q3#UUVV#3r  q3#abdd#3r
+.1PPFGQQ3.  ..AABBBB..  ..AABBBC..  ..abbbcc..  ..UU#V#W..  ..AABBBC..  ..abbbcc..
+.bbb..ccd.  .bbb..ccd.  .222..334.  .bbb..ccd.  .bbb..ccd.  .UUUUVVVW.  .bdd..cdd.
+.QQR..RSS.  .QQR..RSS.  .BBC..CDD.  .QQR..RSS.  .ddd..eee.  .QQR..RSS.  .QQR..RSS.
+""",
+)
+
+# --- items that only one profession carries, drawn for the left of the picture ---------------------------------------
+
+ITEMS = _sheet(
+    "sword, cutlass, katana, bow, quiver, holy book",
+    """
+K..  .K..  K...  ..P  A.B  ABBC
+KM.  KL..  K...  .PQ  AUB  BFGU
+KM.  KL..  LK..  PQU  PQP  BFGU
+KM.  KLM.  LK..  P.U  PQQ  BBCU
+KM.  KLM.  LK..  P.U  QQR  CCCV
+KM.  .KLM  .LK.  Q.U  ...  ....
+FGH  .KLM  .LK.  Q.U  ...  ....
+PQ.  FFGG  .LK.  QRU  ...  ....
+...  G.QG  .FGH  .QR  ...  ....
+...  ....  ..#B  ..R  ...  ....
+...  ....  ..AB  ...  ...  ....
+""",
+)
 
 # --- professions ------------------------------------------------------------------------------------------------------
 
-HELMETS = _sheet("open helmet, helmet with a nose guard, winged helmet, visored helmet", """
+HELMETS = _sheet(
+    "open helmet, helmet with a nose guard, winged helmet, visored helmet",
+    """
 ...KLLM...  ...KLLM...  K..KLLM..K  ...KLLM...
 ..KLLLMM..  ..KLLLMM..  KL.LLMM.LM  ..KLLLMM..
 .KLLLMMMN.  .KLLLMMMN.  KLKLLMMLLM  .KL#LM#MN.
@@ -151,26 +221,32 @@ HELMETS = _sheet("open helmet, helmet with a nose guard, winged helmet, visored 
 .L......N.  .L..LM..N.  .L......N.  .M......O.
 .L......N.  .L..LM..N.  .L......N.  .L......N.
 .M......O.  .MM....NO.  .M......O.  .LM....NO.
-""")
-PLUMES = _sheet("crest, feather, plume", """
-....AB....  ....ABBB..  ...ABBC...
-....BC....  ....BBCCC.  ..AB##CC..
-....BC....  ........CD  ..........
-""")
-SWORD = ("K..\nKM.\nKM.\nKM.\nKM.\nKM.\nFGH\nPQ.", 1, 7)
-SHIELDS = _sheet("heater, striped, round", """
+""",
+)
+PLUMES = _sheet(
+    "tuft, swept feather, side feather",
+    """
+...ABBC...  ...ABBBC..  .......ABB
+....AB....  ....BBCCC.  ....ABBBCC
+....BC....  ....B..CCD  ....BC..CD
+""",
+)
+SHIELDS = _sheet(
+    "heater, striped, round",
+    """
 ABBCC  ABUCC  .KLM.
 AFFGC  ABUCC  KABCN
 BFGGD  BBUCD  LBFCN
 BBCCD  BCVDD  MBCDN
 .CCD.  .CVD.  .NNO.
 ..D..  ..D..  .....
-""")
+""",
+)
 
 
 def knight(c: Canvas, rng: Random) -> Look:
     h = Hero(c, rng, "short short bob long braids shaved", "none, none, beard, moustache")
-    colour = rng.choice(["red", "blue", "green", "purple", "gold", "sky"])
+    colour = _pick(rng, "red blue green purple gold sky-blue")
     h.dress(colour, "steel", colour)
     helmet, plume, shield = rng.choice(list(HELMETS)), rng.choice(list(PLUMES)), rng.choice([*SHIELDS, "none"])
     dress = rng.choice(["armour", "tabard"])
@@ -178,23 +254,29 @@ def knight(c: Canvas, rng: Random) -> Look:
     h.head()
     h.put(HELMETS[helmet], 3, 2)
     h.put(PLUMES[plume], 3, 1)
-    h.hold(SWORD, hand="LM")
+    h.hold(ITEMS["sword"], 7, shaft=1, hand="LM")
     if shield != "none":
         h.beside(SHIELDS[shield], 2, 9, h.other_side)
     clothes = "steel armour" if dress == "armour" else f"{_a(colour)} tabard"
     items = "a sword" if shield == "none" else f"a sword and {_a(colour)} shield"
-    return h.look("knight", clothes, items, headgear=helmet, plume=plume, shield=shield)
+    hair_seen = h.style in ("bob", "long", "braids") or h.beard != "none"
+    return h.look("knight", clothes, items, hair_seen, headgear=helmet, plume=plume, shield=shield, outfit=dress)
 
 
-WIZARD_HATS = _sheet("pointed hat, bent hat, starry hat, wide hat", """
+WIZARD_HATS = _sheet(
+    "pointed hat, bent hat, starry hat, wide hat",
+    """
 .....12.....  ......1222..  ......12....  ...111......
 .....123....  .....122334.  .....1223...  ..12222.....
 ....1223....  ....1223.44.  ....12F23...  ..3.12233...
-....12233...  ....12233...  ...1FFFF34..  ....122233..
-...AABBBC...  ...AABBBC...  ...12F2F34..  ...AABBBBC..
+....12233...  ....12233...  ...12FFF34..  ....122233..
+...AABBBC...  ...AABBBC...  ...122F234..  ...AABBBBC..
 .1122222334.  .1122222334.  .1122222334.  112222222334
-""")
-STAFFS = _sheet("staff with an orb, crooked staff, crystal staff", """
+""",
+)
+STAFFS = _sheet(
+    "staff with an orb, crooked staff, crystal staff",
+    """
 .AB.  .PQ.  .AB.
 AwBC  P..Q  ABBC
 ABBD  Q..Q  BBCD
@@ -207,49 +289,54 @@ ABBD  Q..Q  BBCD
 ..R.  ..Q.  ..R.
 ..R.  ..R.  ..R.
 ..S.  ..S.  ..S.
-""")
+""",
+)
 
 
 def wizard(c: Canvas, rng: Random) -> Look:
-    h = Hero(c, rng, "short short shaved long bob braids", "long beard, long beard, beard, forked beard", drop=1)
-    colour = rng.choice(["blue", "purple", "teal", "magenta", "red", "green"])
-    h.dress(colour, colour, rng.choice([name for name in ("sky", "pink", "lime", "orange") if name != colour]))
+    h = Hero(c, rng, "short short shaved long bob braids", "long beard, long beard, beard, forked beard")
+    h.y = 1  # the hat needs the room
+    colour = _pick(rng, "blue purple teal magenta red green")
+    h.dress(colour, colour, _pick(rng, "sky-blue pink lime orange"))
     hat, staff = rng.choice(list(WIZARD_HATS)), rng.choice(list(STAFFS))
     h.body(CLOTHES["robe"])
     h.head()
     h.put(WIZARD_HATS[hat], 2, 0)
-    h.hold((STAFFS[staff], 2, 8))
+    h.hold(STAFFS[staff], 8)
     return h.look("wizard", f"{_a(colour)} robe", _a(staff), headgear=hat, item=staff)
 
 
-CAPS = _sheet("feathered cap, hood, hunting hat", """
-.......AA.  ....12....  .AA.......
-......ABB.  ..112233..  ..AB12....
-..1223AB..  .12222333.  ..AB2233..
-.122233B..  .12233334.  ..122233..
-.12222333.  .12....34.  ..QQQRRR..
-112333344.  .2......4.  1112222334
+CAPS = _sheet(
+    "feathered cap, hood, hunting hat",
+    """
+......AA..  ....12....  .AA.......
+..123ABB..  ..112233..  .AB123....
+.1222AB3..  .12222333.  ..AB2233..
+.12222333.  .12233334.  ..QQQRRR..
+112333344.  .12....34.  1112222334
+..........  .2......4.  ..........
 ..........  .2......4.  ..........
 ..........  .33....44.  ..........
-""")
-BOW = ("..PP\n.PQU\nPQ.U\nPQ.U\nQ..U\nQ..U\nQ..U\nPQ.U\nQR.U\n.QRU\n..RR", 0, 5)
-QUIVER = "A.B\nAUB\nPQP\nPQQ\nQQR"
+""",
+)
 
 
 def archer(c: Canvas, rng: Random) -> Look:
     h = Hero(c, rng, "short bob long braids curly", "none, none, beard, moustache")
-    colour, second = rng.choice(["green", "lime", "teal", "brown"]), rng.choice(["brown", "tan", "black"])
-    h.dress(colour, second, rng.choice(["red", "yellow", "sky", "white", "orange"]))
+    colour = _pick(rng, "green lime teal")
+    h.dress(colour, _pick(rng, "brown tan black"), _pick(rng, "red yellow sky-blue white orange"))
     cap = rng.choice(list(CAPS))
-    h.beside(QUIVER, 2, 7, h.other_side)
+    h.beside(ITEMS["quiver"], 2, 7, h.other_side)
     h.body(CLOTHES["tunic"])
     h.head()
     h.put(CAPS[cap], 3, 1)
-    h.hold((BOW[0], 0, 5))
+    h.hold(ITEMS["bow"], 6, hand="qqr", lift=1)
     return h.look("archer", f"{_a(colour)} {cap}", "a bow", headgear=cap)
 
 
-HOODS = _sheet("pointed hood, round hood, wide hood", """
+HOODS = _sheet(
+    "pointed hood, round hood, wide hood",
+    """
 ....12....  ..........  ...12.....
 ...1223...  ...1223...  ..12233...
 ..122233..  ..122233..  .12222333.
@@ -258,15 +345,18 @@ HOODS = _sheet("pointed hood, round hood, wide hood", """
 .2......4.  .2......4.  12......34
 .2......4.  .2......4.  122....334
 .23....44.  .23....44.  .23....44.
-""")
+""",
+)
 ROGUE_FACE = """
 ..ssssss..
-.ss#ss#ss.
+.sw#ss#ws.
 .rq#qq#rs.
-.AABBBBCC.
-..ABBBBC..
+.BBCCCCDD.
+..CCCCDD..
 """
-DAGGERS = _sheet("dagger, curved dagger, raised knife", """
+DAGGERS = _sheet(
+    "dagger, curved dagger, raised knife",
+    """
 ....  ....  K...
 ....  K...  LM..
 .K..  KL..  LM..
@@ -274,51 +364,356 @@ DAGGERS = _sheet("dagger, curved dagger, raised knife", """
 .KM.  .LM.  FGH.
 FFGH  .FGH  .Q..
 .QR.  .QR.  ....
-""")
+""",
+)
 
 
 def rogue(c: Canvas, rng: Random) -> Look:
     h = Hero(c, rng, "shaved")
-    colour = rng.choice(["black", "purple", "green", "brown", "red", "blue"])
-    mask = rng.choice([name for name in ("red", "black", "teal", "purple", "tan") if name != colour])
-    h.dress(colour, rng.choice(["brown", "black", "tan"]), mask)
+    colour = _pick(rng, "black purple green teal red blue")
+    mask = _pick(rng, "red black teal purple orange", colour)
+    h.dress(colour, _pick(rng, "brown black grey"), mask, dark=colour != "black")
     hood, dagger = rng.choice(list(HOODS)), rng.choice(list(DAGGERS))
     h.body(CLOTHES["cloak"])
     h.put(ROGUE_FACE, 3, 4)
     h.put(HOODS[hood], 3, 1)
-    h.hold((DAGGERS[dagger], 2, 6))
-    return h.look("rogue", f"{_a(colour)} hood", _a(dagger), hidden=True, headgear=hood, item=dagger)
+    h.hold(DAGGERS[dagger], 6)
+    return h.look("rogue", f"{_a(colour)} hood", _a(dagger), hair_seen=False, headgear=hood, item=dagger)
 
 
-MITRES = _sheet("mitre, halo, veil, skullcap", """
-....UV....  ...FFFF...  ..........  ..........
-...UFGV...  ..F....H..  ...UUUV...  ..........
-..UFFGGV..  ...GGHH...  ..UUUUVV..  ...UUFV...
-..UUFGVV..  ..........  .UUUUUVVW.  ..UUUVVW..
-..FFFGGH..  ..........  .FFFFGGGH.  .FFFFGGGH.
-..........  ..........  .U......V.  ..........
-..........  ..........  UU......VW  ..........
-..........  ..........  UV......VW  ..........
-..........  ..........  UV......WW  ..........
-""")
-HOLY = _sheet("cross staff, sun staff, crook, book", """
-.FG.  F.F.  .FG.  ....
-FFGH  .FG.  F..G  ....
-.GH.  FGGH  ...H  ....
-.GH.  .GH.  ..GH  ....
-..G.  ..G.  ..G.  ....
-..G.  ..G.  ..G.  ....
-..H.  ..H.  ..H.  ....
-..G.  ..G.  ..G.  ABUV
-..G.  ..G.  ..G.  BFUV
-..H.  ..H.  ..H.  BCUV
-..H.  ..H.  ..H.  ....
-""")
+MITRES = _sheet(
+    "mitre, veil, skullcap",
+    """
+....UV....  ..........  ..........
+...UFGV...  ...UUUV...  ..........
+..UFFGGV..  ..UUFGVV..  ...UUFV...
+..UUFGVV..  .UUUUUVVW.  ..UUUVVW..
+..FFFGGH..  .FFFFGGGH.  .FFFFGGGH.
+..........  .U......V.  ..........
+..........  UU......VW  ..........
+..........  UV......VW  ..........
+..........  UV......WW  ..........
+""",
+)
+HOLY = _sheet(
+    "cross staff, ankh staff, crook",
+    """
+.FG.  .FG.  .FG.
+FFGH  F##G  F##G
+.GH.  FFGH  F.#G
+..G.  .GH.  ..GH
+..G.  ..G.  ..G.
+..G.  ..G.  ..G.
+..H.  ..H.  ..H.
+..G.  ..G.  ..G.
+..G.  ..G.  ..G.
+..H.  ..H.  ..H.
+..H.  ..H.  ..H.
+""",
+)
 
 
 def priest(c: Canvas, rng: Random) -> Look:
     h = Hero(c, rng, "short short bob long curly", "none, none, beard, long beard")
-    return h.look("priest", "white and gold", "a")
+    colour = _pick(rng, "gold red purple blue green")
+    h.dress("white", "gold", colour)
+    mitres = [*MITRES] if h.hair == "blond hair" else [*MITRES, "halo"]  # gold is lost around blond hair
+    mitre, item = rng.choice(mitres), rng.choice([*HOLY, "holy book"])
+    h.body(CLOTHES["vestment"])
+    h.head()
+    h.crown_of_head()
+    if mitre == "halo":
+        h.c.fill(ellipse(7.5 + h.x, 5.5 + h.y, 5.6, 4.6) & ~h.c.filled, RAMPS["gold"])
+    else:
+        h.put(MITRES[mitre], 3, 1)
+    h.hold(*((ITEMS[item], 3, 1) if item == "holy book" else (HOLY[item], 8)))
+    return h.look("priest", f"a white and {colour} robe", _a(item), headgear=mitre, item=item)
 
 
-KINDS = {"knight": knight, "wizard": wizard, "archer": archer, "rogue": rogue}
+HORNS = _sheet(
+    "wide horns, bull horns, side horns",
+    """
+.U........W.  .UV......VW.  ............
+UVV.KLLM.VVW  UV..KLLM..VW  U...KLLM...W
+.VVKLLLMMVW.  UUVKLLLMMVVW  UUVKLLLMMVVW
+..LLLMMMNN..  .VLLLMMMNNW.  .VLLLMMMNNW.
+..FFGGGGHH..  ..FFGGGGHH..  ..FFGGGGHH..
+""",
+)
+AXES = _sheet(
+    "axe, double axe, broad axe",
+    """
+KL.Q  KLQM  KLMQ
+KLMQ  KLQM  KLMQ
+LM.Q  LMQN  KLMQ
+...Q  ..Q.  ...Q
+...Q  ..R.  ...Q
+...R  ..Q.  ...R
+...Q  ..Q.  ...Q
+...R  ..R.  ...R
+""",
+)
+
+
+def viking(c: Canvas, rng: Random) -> Look:
+    hairs = ["blond hair", "blond hair", "red hair", "red hair", "brown hair", "grey hair"]
+    h = Hero(c, rng, "short short short braids braids long", "beard, long beard, forked beard", hairs)
+    colour = _pick(rng, "red blue green orange teal")
+    h.dress(colour, _pick(rng, "brown grey tan"), _pick(rng, "red yellow sky-blue green"))
+    horns, axe, shield = rng.choice(list(HORNS)), rng.choice(list(AXES)), rng.choice(["round", "none"])
+    h.body(CLOTHES["furs"])
+    h.head()
+    h.put(HORNS[horns], 2, 1)
+    h.hold(AXES[axe], 5)
+    if shield == "round":
+        h.beside(SHIELDS[shield], 2, 9, h.other_side)
+    items = _a(axe) if shield == "none" else f"{_a(axe)} and a shield"
+    return h.look("viking", f"{_a(colour)} tunic and fur", items, headgear=horns, item=axe, shield=shield)
+
+
+CROWNS = _sheet(
+    "pointed crown, arched crown, wide crown, tiara",
+    """
+....FG....  ....FG....  .F..FG..H.  ..........
+.F..FG..H.  ..FAABCG..  .FF.FG.GH.  ....FG....
+.FF.FG.GH.  .FAAFGCCH.  .FFFFGGGH.  ..F.AB.H..
+.FFAFGAGH.  .FFGGGGHH.  .FAFAGAGH.  ..FFABGH..
+""",
+)
+SCEPTRES = _sheet(
+    "orb sceptre, tall sceptre, jewel sceptre",
+    """
+....  .FG.  .AB.
+.FG.  .AB.  FABG
+FwGH  FABG  FBCG
+FGGH  .GH.  .GH.
+.GH.  ..G.  ..G.
+..G.  ..G.  ..G.
+..H.  ..H.  ..H.
+..G.  ..G.  ..G.
+..H.  ..H.  ..H.
+""",
+)
+
+
+def monarch(c: Canvas, rng: Random) -> Look:
+    h = Hero(c, rng, "short short bob long long curly braids", "none, beard, long beard, moustache")
+    colour = _pick(rng, "red purple blue magenta green")
+    h.dress(colour, _pick(rng, "red sky-blue purple white", colour), _pick(rng, "red sky-blue lime magenta"))
+    crown, sceptre = rng.choice(list(CROWNS)), rng.choice(list(SCEPTRES))
+    h.body(CLOTHES["ermine"])
+    h.head()
+    h.crown_of_head()
+    h.put(CROWNS[crown], 3, 1)
+    h.hold(SCEPTRES[sceptre], 6)
+    return h.look("monarch", f"{_a(colour)} ermine cape", _a(sceptre), headgear=crown, item=sceptre)
+
+
+PIRATE_HATS = _sheet(
+    "tricorn, skull tricorn, bandana, feathered tricorn",
+    """
+....1123....  ...112233...  ............  .....11..AB.
+12..1223..34  1.1wwwwww3.4  ....AABB....  12..1122ABB4
+122112233334  121w#ww#w334  ...AwABBBC..  122112BBB334
+122222223334  1221wwww3334  ..AABBBwBC..  122222223334
+.FFGGGGGGHH.  122222222334  ..ABBBBBCC.C  .FFGGGGGGHH.
+............  ............  ..........CC  ............
+""",
+)
+PATCHES = _sheet(
+    "left, right, none",
+    """
+######  ######  ......
+###qrr  qqq###  ......
+###...  ...###  ......
+""",
+)  # the other eye squints, which keeps a patch from looking like dark glasses
+
+
+def pirate(c: Canvas, rng: Random) -> Look:
+    h = Hero(c, rng, "short short bob long braids curly", "none, beard, beard, forked beard, moustache")
+    coat, stripes = _pick(rng, "black black brown blue red"), _pick(rng, "red blue orange teal")
+    h.dress(coat, _pick(rng, "blue brown black"), stripes, dark=coat != "black")
+    hat, outfit, patch = rng.choice(list(PIRATE_HATS)), rng.choice(["coat", "striped shirt"]), rng.choice([*PATCHES])
+    h.body(CLOTHES[outfit])
+    h.head()
+    h.put(PATCHES[patch], 5, 5)
+    h.put(PIRATE_HATS[hat], 2, 1)
+    h.hold(ITEMS["cutlass"], 8)
+    clothes = f"{_a(stripes)}-striped shirt" + (f" and {_a(coat)} coat" if outfit == "coat" else "")
+    items = "a cutlass" if patch == "none" else "an eye patch and a cutlass"
+    return h.look("pirate", clothes, items, headgear=hat, patch=patch, outfit=outfit)
+
+
+NINJA_FACE = """
+.12222334.
+.pqqqqqqr.
+.qq#qq#qr.
+.12222334.
+..222233..
+"""
+NINJA_HEADS = _sheet(
+    "headband, plated headband, topknot",
+    """
+..........  ..........  ....hi....
+...1222...  ...1222...  ....ij....
+..122223..  ..122223..  ..122223..
+.AABBBBCC.  .ABKLLMBC.  .AABBBBCC.
+""",
+)
+TAILS = _sheet(
+    "long tails, forked tails, flying tails",
+    """
+.BC  .BC  BB.
+BBC  BBC  BBC
+BC.  BC.  .CC
+BC.  BBC  ...
+B..  .BC  ...
+""",
+)
+
+
+def ninja(c: Canvas, rng: Random) -> Look:
+    h = Hero(c, rng, "shaved")
+    colour = _pick(rng, "black black blue purple red teal grey")
+    band = _pick(rng, "red yellow sky-blue orange lime magenta", colour)
+    h.dress(colour, colour, band, dark=colour != "black")
+    head, tails = rng.choice(list(NINJA_HEADS)), rng.choice(list(TAILS))
+    h.body(CLOTHES["wraps"])
+    h.beside(TAILS[tails], 2, 4, h.other_side)
+    h.put(NINJA_FACE, 3, 4)
+    h.put(EYES[h.eyes], 5, 5)
+    h.put(NINJA_HEADS[head], 3, 1)
+    h.hold(ITEMS["katana"], 9, hand="23")
+    return h.look("ninja", f"{colour} and {_a(band)} headband", "a katana", False, headgear=head, tails=tails)
+
+
+STRAW_HATS = _sheet(
+    "round straw hat, flat straw hat, pointed straw hat, floppy straw hat",
+    """
+....ABBC....  ............  .....AB.....  ............
+...ABBBCC...  ...AABBCC...  ....ABBC....  ....ABBC....
+...ABBBCC...  ...ABBBBC...  ...ABBBCC...  ...ABBBBC...
+...122233...  ...122233...  ..ABBBBCCC..  ...122233...
+AAABBBBBCCCC  AABBBBBBCCCD  .AABBBBBCCC.  .AABBBBBCCC.
+.BB......CC.  ............  ABB......CCD  ABB......CCD
+""",
+)
+TOOLS = _sheet(
+    "pitchfork, hoe, two-pronged fork",
+    """
+K.L.M  ....  K..L
+K.L.M  .LLQ  K..L
+LLMMN  KMMQ  LLMM
+..Q..  KN.Q  ..Q.
+..Q..  ...Q  ..Q.
+..R..  ...R  ..R.
+..Q..  ...Q  ..Q.
+..Q..  ...Q  ..Q.
+..Q..  ...Q  ..Q.
+..R..  ...R  ..R.
+..R..  ...R  ..R.
+""",
+)
+
+
+def farmer(c: Canvas, rng: Random) -> Look:
+    h = Hero(c, rng, "short short bob long braids curly", "none, none, beard, moustache")
+    shirt, trousers = _pick(rng, "red green white orange sky-blue pink"), _pick(rng, "blue blue brown teal")
+    h.dress(shirt, trousers, _pick(rng, "yellow gold tan"))
+    hat, tool = rng.choice(list(STRAW_HATS)), rng.choice(list(TOOLS))
+    h.body(CLOTHES["dungarees"])
+    h.head()
+    h.put(STRAW_HATS[hat], 2, 1)
+    h.hold(TOOLS[tool], 8)
+    return h.look("farmer", f"{trousers} dungarees", f"a straw hat and {_a(tool)}", headgear=hat, item=tool)
+
+
+CHEF_HATS = _sheet(
+    "puffy hat, tall hat, floppy hat",
+    """
+..UUUVVV..  ...UUUV...  .UUUU.....
+.UUUVUUVW.  ..UUVUVW..  UUUUVUVV..
+.UUVVUVVW.  ..UUVUVW..  UUVVUUVVW.
+..UUVUVW..  ..UUVUVW..  .VVUUVVVW.
+..UUUVVW..  ..UUVUVW..  ..UUVVVW..
+""",
+)
+PANS = _sheet(
+    "ladle, frying pan, wooden spoon, whisk",
+    """
+KLM.  .bc.  .PP.  .KL.
+KMN.  bwFd  PPQQ  K#LM
+.NL.  cwwd  PQQR  K#LM
+..L.  .de.  .QR.  .LM.
+..M.  ..Q.  ..Q.  ..Q.
+..M.  ..Q.  ..R.  ..R.
+""",
+)
+
+
+def chef(c: Canvas, rng: Random) -> Look:
+    h = Hero(c, rng, "short short short bob braids curly", "none, moustache, moustache, beard")
+    h.dress(_pick(rng, "sky-blue red green orange pink"), _pick(rng, "black grey"), _pick(rng, "red blue green orange"))
+    hat, item, outfit = rng.choice(list(CHEF_HATS)), rng.choice(list(PANS)), rng.choice(["jacket", "apron"])
+    h.body(CLOTHES[outfit])
+    h.head()
+    h.put(CHEF_HATS[hat], 3, 1)
+    h.hold(PANS[item], 6)
+    return h.look("chef", f"a white {outfit}", _a(item), headgear=hat, item=item, outfit=outfit)
+
+
+LAMP_HELMETS = _sheet(
+    "round helmet, brimmed helmet, ridged helmet",
+    """
+..........  ....22....  ....11....
+...1223...  ..112233..  ..112233..
+..12ww33..  .112ww233.  .112ww234.
+.12NwFN34.  .12NwFN34.  .12NwFN34.
+.122NN334.  1222NN3344  .122NN334.
+""",
+)
+PICKAXES = _sheet(
+    "pickaxe, heavy pickaxe, small pickaxe",
+    """
+.KLL.  KLLLM  .....
+KLQLM  LLQLM  .KQL.
+L.Q.M  L.Q.M  KLQLM
+M.Q..  M.Q.N  L.Q.M
+..R..  ..R..  ..R..
+..Q..  ..Q..  ..Q..
+..Q..  ..Q..  ..Q..
+..R..  ..R..  ..R..
+..Q..  ..Q..  ..Q..
+..R..  ..R..  ..R..
+""",
+)
+
+
+def miner(c: Canvas, rng: Random) -> Look:
+    h = Hero(c, rng, "short short short bob braids curly shaved", "none, beard, long beard, moustache")
+    clothes = _pick(rng, "brown brown grey blue", h.hair.split()[0])
+    h.dress(_pick(rng, "yellow orange red sky-blue teal"), clothes, "grey")
+    helmet, pick = rng.choice(list(LAMP_HELMETS)), rng.choice(list(PICKAXES))
+    h.body(CLOTHES["overalls"])
+    h.head()
+    h.put("CC", rng.choice([5, 6, 8, 9]), 8)  # coal dust
+    h.put(LAMP_HELMETS[helmet], 3, 1)
+    h.hold(PICKAXES[pick], 8)
+    return h.look("miner", f"dirty {clothes} overalls", _a(pick), headgear=helmet, item=pick)
+
+
+KINDS = {
+    "knight": knight,
+    "wizard": wizard,
+    "archer": archer,
+    "rogue": rogue,
+    "priest": priest,
+    "viking": viking,
+    "monarch": monarch,
+    "pirate": pirate,
+    "ninja": ninja,
+    "farmer": farmer,
+    "chef": chef,
+    "miner": miner,
+}

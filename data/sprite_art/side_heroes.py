@@ -13,7 +13,8 @@ from .canvas import OUTLINE, RAMPS, SIZE, Canvas, Colour, Look, Ramp, box, line
 # rows 9 to 11, the legs down to row 14. The nose is in column 10, the hand in column 12, hair and cloaks in 1 to 4.
 # In the templates digits are the main material, a to e usually wood, leather or hair, A to E gold, P to T free.
 
-SKINS = ["pale skin", "tan skin", "brown skin", "dark skin"]
+LIGHT_SKINS = ["pale skin", "tan skin"]  # brown hair stands out only against these
+SKINS = [*LIGHT_SKINS, "brown skin", "dark skin"]
 HAIR_WORDS = {
     "blond hair": "blond",
     "red hair": "red-haired",
@@ -22,6 +23,7 @@ HAIR_WORDS = {
     "grey hair": "grey-haired",
 }
 GOLD, STEEL, WOOD, CLOTH = RAMPS["gold"], RAMPS["steel"], RAMPS["brown"], RAMPS["white"]
+CORNERS = box(1, 1, 1, 1) | box(14, 1, 14, 1) | box(1, 14, 1, 14) | box(14, 14, 14, 14)
 Placed = tuple[str, int, int]  # a template, the column and the row of its upper left corner
 
 
@@ -43,11 +45,19 @@ def _person(rng: Random, styles: str, beards: str = "") -> Person:
     """A random person: a hair style of ``styles``, and with short hair perhaps a beard of ``beards``."""
     style = rng.choice(styles.split())
     beard = rng.choice(["no", *beards.split()]) if style in ("short", "bald") else "no"
-    return Person(rng.choice(SKINS), rng.choice(list(HAIR_WORDS)), style, beard)
+    skin = rng.choice(SKINS)
+    hairs = [hair for hair in HAIR_WORDS if hair != "brown hair" or skin in LIGHT_SKINS]
+    return Person(skin, rng.choice(hairs), style, beard)
 
 
 def _a(text: str) -> str:
     return f"{'an' if text[0] in 'aeiou' else 'a'} {text}"
+
+
+def _with(item: str) -> str:
+    """The end of a caption: how the item is carried."""
+    tool = item.removeprefix("shouldered ")
+    return f"with {_a(tool)}" + (" over the shoulder" if tool != item else "")
 
 
 def _put(c: Canvas, placed: Placed, legend: dict[str, Ramp | Colour]) -> None:
@@ -61,18 +71,19 @@ FACE = """
 .12222.
 122222.
 122222.
-1222#2.
+122w#2.
 1232#22
 .23333."""
 
 HAIR_TOP = """
 ..abbb..
-.abbbbbb
+.abbbbb
 abbbbbc."""
 
 HAIR: dict[str, Placed] = {
     "short": (".bb\nbbc\nbc\n.c", 3, 5),
-    "long": ("""
+    "long": (
+        """
 ..bbb
 ..bbc
 .abbc
@@ -80,16 +91,24 @@ HAIR: dict[str, Placed] = {
 abbcc
 bbcc.
 bcd..
-.d...""", 1, 5),
-    "ponytail": ("""
+.d...""",
+        1,
+        5,
+    ),
+    "ponytail": (
+        """
 ..abb
 aPbbc
 bbPcc
 bbc..
 bc...
 bc...
-.d...""", 1, 5),
-    "braid": ("""
+.d...""",
+        1,
+        5,
+    ),
+    "braid": (
+        """
 ..bbb
 ..abb
 ..bbc
@@ -98,19 +117,30 @@ bc...
 .abc.
 .bcd.
 .PQ..
-.bd..""", 1, 5),
-    "bun": ("""
+.bd..""",
+        1,
+        5,
+    ),
+    "bun": (
+        """
 ..bbb
 abbbc
 bbPc.
-bcc..""", 1, 5),
-    "curls": ("""
+bcc..""",
+        1,
+        5,
+    ),
+    "curls": (
+        """
 .abbb
 .bbbc
 abbbc
 bbccb
 bcbcc
-.cdc.""", 1, 5),
+.cdc.""",
+        1,
+        5,
+    ),
 }
 
 BEARDS: dict[str, Placed] = {
@@ -149,9 +179,8 @@ TORSOS: dict[str, str] = {
     "striped": "PPQQR\n11223\nPPQQR",
     "bib": "1PQ23\n1PQQQ\nPPQQR",
     "vest": "PP123\nPPQ13\nbbbcc",
-    "furs": "PPQPR\n1Q2R3\nbbAcc",
+    "furs": "PPPQR\n11223\nbbAcc",
     "jacket": "11122\n11212\n12223",
-    "apron": "PP112\nPQ112\nAA112",
 }
 
 ROBES: dict[str, str] = {
@@ -215,14 +244,16 @@ def _arm(c: Canvas, sleeve: str, hand: str, row: int, end: int = 12) -> None:
     c.stamp("12", {"1": RAMPS[hand]}, x=end - 1, y=row)
 
 
-def _close_gaps(c: Canvas) -> None:
-    """Darken what would be a single empty pixel shut in by outlines, or by outlines and the picture's border."""
-    solid = np.pad(c.filled, 1)
-    near = solid[:-2, 1:-1] | solid[2:, 1:-1] | solid[1:-1, :-2] | solid[1:-1, 2:] | c.filled
-    solid = np.pad(near, 1, constant_values=True)
-    shut = solid[:-2, 1:-1] & solid[2:, 1:-1] & solid[1:-1, :-2] & solid[1:-1, 2:] & ~near
-    for y, x in np.argwhere(shut).tolist():
-        c.fill(box(*[min(max(v, 1), SIZE - 2) for v in (x, y, x, y)]), (OUTLINE,), 0)
+def _tidy(c: Canvas) -> None:
+    """Clear the frame's corners and darken single empty pixels that outlines, or outline and border, would shut in."""
+    c.erase(CORNERS)
+    for _ in range(2):  # closing one gap can shut in its neighbour
+        inked = np.pad(c.filled, 1)
+        inked = inked[:-2, 1:-1] | inked[2:, 1:-1] | inked[1:-1, :-2] | inked[1:-1, 2:] | c.filled
+        around = np.pad(inked, 1, constant_values=True)
+        shut = around[:-2, 1:-1] & around[2:, 1:-1] & around[1:-1, :-2] & around[1:-1, 2:] & ~inked
+        for y, x in np.clip(np.argwhere(shut), 1, SIZE - 2).tolist():
+            c.fill(box(x, y, x, y), (OUTLINE,), 0)
 
 
 # --- things to carry --------------------------------------------------------------------------------------------------
@@ -230,7 +261,7 @@ def _close_gaps(c: Canvas) -> None:
 
 @dataclass(frozen=True)
 class Item:
-    """A template; the row of it that the hand grips (None: it reaches from row 1 to the ground); where it starts."""
+    """A template, the row of it gripped (None: a pole from row 1 down), its first and the hand's last column."""
 
     art: str
     grip: int | None = None
@@ -243,23 +274,23 @@ POLE = "\n.b" * 9
 ITEMS: dict[str, Item] = {
     "sword": Item(".1.\n.12\n.12\n.12\n.12\nAABC\n.b.\n.B.", 6),
     "broadsword": Item("..1.\n.122\n.122\n.122\n.123\nAABBC\n.bc\n.AB", 6, 10),
-    "lance": Item("..1\n.12\n.12\n.12\n.ab" + POLE + "\n.c"),
-    "banner": Item(".A\n.bPPQ\n.bPQ\n.bPQR\n.b" + POLE),
-    "axe": Item(".a12\n.b122\n.b123\n.b13\n.b\n.b\n.b\n.b\n.c", 5),
+    "lance": Item("..1\n.12\n.12\n.12\n.ab" + POLE),
+    "banner": Item(".A\n.bPP\n.bPQ\n.bQQ\n.bR" + POLE),
+    "axe": Item(".a12\n1b12\n1b12\n.b23\n.b\n.b\n.b\n.b\n.c", 5),
     "double axe": Item("12a23\n12b23\n12b23\n1.b.3\n..b\n..b\n..b\n..b\n..c", 5, 10),
     "hammer": Item("1122\n1223\n2233\n.b.\n.b.\n.b.\n.b.\n.c.", 6),
     "staff with an orb": Item(".PQ\nPPQR\nPQRS\n.RS\nAbB" + POLE),
     "staff with a crystal": Item(".P.\n.PQ\nPPQR\n.QR\nAbB" + POLE),
-    "crooked staff": Item(".abb\n.b.c\n.b.P\n.b.\n.b" + POLE),
+    "gnarled staff": Item(".bb\nbPQc\nbQRc\n.bc\n.b" + POLE),
     "flaming staff": Item("..P\n.PQ\nPPQR\n.11R\nABBC" + POLE),
     "bow": Item("b..\n1b.\n1.b\n1.b\n1.b\n1.c\n1.c\n1c.\nc..", 4),
-    "longbow": Item("bb.\n1.b\n1.b\n1..b\n1..b\n1..b\n1..c\n1..c\n1.c\n1.c\ncc.", 5, 11, 13),
+    "longbow": Item("bb.\n1.b\n1..b\n1..b\n1..b\n1..b\n1..c\n1..c\n1.c\ncc.", 5, 11, 13),
     "bow and arrow": Item("b...\n.b..\n..b.\n..b.\n11b1\n..c.\n..c.\n.c..\nc...", 4),
     "dagger": Item(".1.\n.12\n.12\nAAB\n.b.\n.B.", 4),
     "drawn dagger": Item("A...\nA112\nB", 1, 11, 10),
     "curved dagger": Item("..1.\n..12\n.12\n.12\nAB.\n.b.", 5),
-    "cross staff": Item(".A\nAABB\n.B\n.B\n.B" + POLE.replace("b", "B")),
-    "crozier": Item(".AAB\n.A.B\n.AB.\n.B\n.B" + POLE.replace("b", "B")),
+    "cross staff": Item(".A\n.A\nAAB\n.B\n.B" + POLE.replace("b", "B")),
+    "chalice": Item("A11B\nAABC\nABBC\n.BC\n.B\nABBC", 4, 11, 11),
     "sun staff": Item("A.A.B\n.AAB\nAA1BB\n.ABB\nA.B.B" + POLE.replace(".b", "..B"), None, 10),
     "book": Item("PPQQ\nPAQR\nAAAR\nPAQR\n1111", 2, 11, 11),
     "sceptre": Item(".PQ\n.QR\nAABC\n.A.\n.A.\n.A.\n.B.\n.B.\n.B.\n.C.", 6),
@@ -267,24 +298,24 @@ ITEMS: dict[str, Item] = {
     "cutlass": Item("1...\n112.\n.112\n.112\n.12.\nAABB\n.b.B\n.B..", 6),
     "sabre": Item("...1\n..12\n..12\n.12\n.12\nAAB.\n.bB\n.B", 6),
     "katana": Item("...1\n...1\n..12\n..12\n.12.\n.12.\nABC.\n.d..\nd...", 7),
+    "throwing star": Item(".1.\n1#2\n.2.", 1, 12, 11),
     "straight katana": Item(".1\n.12\n.12\n.12\n.12\n.12\nABC\n.d\n.d", 7),
     "pitchfork": Item("1.1.1\n1.1.2\n11122\n..b\n..b" + POLE.replace(".b", "..b"), None, 10),
     "hoe": Item(".a12\n.b.2\n.b.3\n.b\n.b" + POLE),
     "shovel": Item(".12\n1122\n1223\n.23\n.b" + POLE),
-    "ladle": Item("12..\n2333\n.1..\n.1..\n.2..\n.2..\n.3..", 5),
-    "spoon": Item(".ab\n.bbc\n.bc\n.b.\n.b.\n.b.\n.c.", 5),
+    "ladle": Item("1112\n1223\n.23.\n.2..\n.2..\n.3..\n.3..", 5),
+    "wooden spoon": Item(".ab\nabbc\nabbc\n.bc.\n.b.\n.b.\n.c.", 5),
     "pan": Item(".45\n4445\n4345\n4455\n.5.\n.a.\n.b.\n.c.", 6),
     "cleaver": Item(".122\n.122\n.122\n.223\n.a.\n.b.\n.c.", 5),
-    "pickaxe": Item(".122.\n11b22\n1.b.3\n..b\n..b\n..b\n..b\n..b\n..c", 5, 10),
+    "pickaxe": Item(".12\n.b12\n1b.2\n2b.3\n.b\n.b\n.b\n.b\n.c", 5),
 }
-
 
 # Tools over the shoulder, head to the left; the handle reaches through behind the figure to the hand.
 SHOULDERED: dict[str, Placed] = {
     "pickaxe": ("..1122\n.12...\n12b...\n12.b..\n2...b.\n2....b", 1, 2),
     "axe": ("..12\n.122\n122b\n123.b\n.3..b\n.....b", 1, 3),
     "hoe": ("..1b\n.12.b\n12..b\n2....b", 1, 4),
-    "pitchfork": ("11..1\n..11.\n1.12\n.112b\n1...b\n.12..b", 1, 2),
+    "pitchfork": ("1122.\n...2.\n1122b\n...3.\n1123.b", 1, 2),
 }
 
 
@@ -342,8 +373,8 @@ def knight(c: Canvas, rng: Random) -> Look:
     _put(c, HELMETS[helmet], {"1": RAMPS[metal], "A": GOLD})
     _hold(c, item, rng.choice([9, 10]), metal, metal, colour)
     if shield != "no":
-        _put(c, SHIELDS[shield], {"1": RAMPS[metal], "P": RAMPS[colour], "A": GOLD})
-    _close_gaps(c)
+        _put(c, SHIELDS[shield], {"1": STEEL, "P": RAMPS[colour], "A": STEEL if metal == "gold" else GOLD})
+    _tidy(c)
     carried = _a(item) + (f" and {_a(shield)}" if shield != "no" else "")
     return Look(
         f"a knight in {metal} armour with {_a(colour)} plume, in profile, with {carried}",
@@ -364,17 +395,17 @@ WIZARD_HATS: dict[str, Placed] = {
 
 def wizard(c: Canvas, rng: Random) -> Look:
     who = _person(rng, "short short long braid curls", "long long full braided")
-    colour = rng.choice(["blue", "purple", "red", "green", "teal", "magenta", "sky"])
-    hat, gem = rng.choice(list(WIZARD_HATS)), rng.choice(["sky", "red", "lime", "magenta", "yellow"])
-    item = rng.choice(["staff with an orb", "staff with a crystal", "crooked staff", "flaming staff"])
+    colour = rng.choice(["blue", "purple", "red", "green", "teal", "magenta", "sky-blue"])
+    hat, gem = rng.choice(list(WIZARD_HATS)), rng.choice(["sky-blue", "red", "lime", "magenta", "yellow"])
+    item = rng.choice(["staff with an orb", "staff with a crystal", "gnarled staff", "flaming staff"])
     robe = _robe(c, rng, colour, rng.choice(["gold", colour, "white"]))
     _head(c, who)
     _put(c, WIZARD_HATS[hat], {"P": RAMPS[colour], "A": GOLD})
     _hold(c, item, rng.choice([9, 10, 11]), colour, who.skin, "orange" if item == "flaming staff" else gem)
-    _close_gaps(c)
+    _tidy(c)
     beard = "" if who.beard == "no" else " bearded"
     return Look(
-        f"a {who.word}{beard} wizard in {_a(colour)} robe, in profile, with {_a(item)}",
+        f"a {who.word}{beard} wizard in {_a(colour)} robe, in profile, {_with(item)}",
         {"hat": hat, "robe": robe, "hair": who.style, "beard": who.beard, "item": item},
         {"robe": colour, "hair": who.hair, "skin": who.skin},
     )
@@ -402,24 +433,24 @@ PQQ.
 
 def archer(c: Canvas, rng: Random) -> Look:
     who = _person(rng, "short long ponytail braid bun", "goatee full")
-    colour = rng.choice(["green", "lime", "teal", "brown", "red"])
-    feather = rng.choice(["red", "yellow", "white", "sky", "orange"])
+    colour = rng.choice(["green", "lime", "teal", "green", "red"])
+    feather = rng.choice(["red", "yellow", "white", "sky-blue", "orange"])
     hat, item = rng.choice([*ARCHER_CAPS, "hood"]), rng.choice(["bow", "longbow", "bow and arrow"])
-    pose = _legs(c, rng, rng.choice(["brown", "tan", "green"]), "brown")
-    _torso(c, rng.choice(["plain", "vest"]), colour, "brown")
+    pose = _legs(c, rng, rng.choice(["tan", "grey", "green"]), "brown")
+    _torso(c, rng.choice(["plain", "vest"]), colour, "tan")
     _head(c, who, feather)
-    c.stamp(QUIVER, {"P": RAMPS[feather], "a": RAMPS["brown"]}, x=1, y=6)
+    c.stamp(QUIVER, {"P": RAMPS[feather], "a": RAMPS[rng.choice(["tan", "orange", "brown"])]}, x=1, y=6)
     _put(c, ARCHER_CAPS.get(hat, HOODS["hood"]), {"1": RAMPS[colour], "P": RAMPS[feather]})
     _hold(c, item, rng.choice([9, 10]), colour, who.skin)
-    _close_gaps(c)
+    _tidy(c)
     return Look(
-        f"a {who.word} archer in {_a(colour)} {hat}, in profile, with {_a(item)}",
+        f"a {who.word} archer in {_a(colour)} {hat}, in profile, {_with(item)}",
         {"hat": hat, "pose": pose, "hair": who.style, "beard": who.beard, "item": item},
         {"cap": colour, "feather": feather, "hair": who.hair, "skin": who.skin},
     )
 
 
-MASK = "PQQQ\n.PQR"
+MASK = "PPQQQ\n.PQQR"
 
 
 def rogue(c: Canvas, rng: Random) -> Look:
@@ -431,12 +462,12 @@ def rogue(c: Canvas, rng: Random) -> Look:
     pose = _legs(c, rng, rng.choice(["black", "brown", "grey"]), "black")
     _torso(c, "vest", "black" if colour != "black" else "grey", colour)
     _head(c, who)
-    c.stamp(MASK, {"P": RAMPS[mask]}, x=7, y=7)
+    c.stamp(MASK, {"P": RAMPS[mask][1:]}, x=6, y=7)
     _put(c, HOODS[hood], {"1": RAMPS[colour]})
     _hold(c, item, rng.choice([9, 10]), colour, who.skin)
-    _close_gaps(c)
+    _tidy(c)
     return Look(
-        f"a rogue in {_a(colour)} {hood} and {_a(mask)} mask, in profile, with {_a(item)}",
+        f"a rogue in {_a(colour)} {hood} and {_a(mask)} mask, in profile, {_with(item)}",
         {"hood": hood, "cloak": cloak, "pose": pose, "item": item},
         {"hood": colour, "mask": mask, "skin": who.skin},
     )
@@ -445,24 +476,24 @@ def rogue(c: Canvas, rng: Random) -> Look:
 # --- priest and monarch -----------------------------------------------------------------------------------------------
 
 PRIEST_HATS: dict[str, Placed] = {
-    "mitre": ("....12..\n...1122.\n..112A23\n..11ABB3\n1AAABBBC\n1......\n12.....\n.2.....", 3, 1),
-    "skullcap": ("..PPQ.\n.PPQQQR\nPPQQQR", 3, 2),
+    "mitre": ("...11..\n..1112.\n.11C122\n11CCC22\nBBBBCCC\n1......\nB......", 3, 1),
+    "cap": ("..1122.\n.111122\nAAAABBB", 3, 2),
     "veil": ("..1122..\n.1112223\n11122AAB\n1112A...\n1122B...\n1122B...\n11222...\n.1223...", 2, 2),
 }
 
 
 def priest(c: Canvas, rng: Random) -> Look:
     who = _person(rng, "short bald long bun", "full goatee long")
-    colour = rng.choice(["red", "purple", "blue", "green", "sky"])
-    hat, item = rng.choice(list(PRIEST_HATS)), rng.choice(["cross staff", "crozier", "sun staff", "book"])
+    colour = rng.choice(["red", "purple", "blue", "green", "sky-blue"])
+    hat, item = rng.choice(list(PRIEST_HATS)), rng.choice(["cross staff", "chalice", "sun staff", "book"])
     robe = _robe(c, rng, "white", "gold")
     c.stamp("..P\n.PQ\n.Q\n.Q\n.R", {"P": RAMPS[colour]}, x=6, y=9)
     _head(c, who)
     _put(c, PRIEST_HATS[hat], {"1": RAMPS["white"], "A": GOLD, "P": RAMPS[colour]})
     _hold(c, item, rng.choice([9, 10, 11]), "white", who.skin, colour)
-    _close_gaps(c)
+    _tidy(c)
     return Look(
-        f"a priest in a white and gold robe and {_a(hat)}, in profile, with {_a(item)}",
+        f"a priest in a white and gold robe and {_a(hat)}, in profile, {_with(item)}",
         {"hat": hat, "robe": robe, "hair": who.style, "beard": who.beard, "item": item},
         {"stole": colour, "hair": who.hair, "skin": who.skin},
     )
@@ -481,8 +512,9 @@ CAPES: dict[str, Placed] = {
 
 
 def monarch(c: Canvas, rng: Random) -> Look:
-    who = _person(rng, "short short long curls braid bun", "full full moustache")
-    cape, colour = rng.choice(["red", "purple", "blue", "green"]), rng.choice(["teal", "sky", "pink", "white", "yellow"])
+    who = _person(rng, "short short curls braid bun", "full full moustache")
+    cape = rng.choice(["red", "purple", "blue", "green"])
+    colour = rng.choice(["teal", "sky-blue", "pink", "white", "lime"])
     crown, item = rng.choice(list(CROWNS)), rng.choice(["sceptre", "orb", "sword"])
     cut = rng.choice(list(CAPES))
     robe = _robe(c, rng, colour, "gold")
@@ -491,10 +523,10 @@ def monarch(c: Canvas, rng: Random) -> Look:
     c.stamp("1111#\n.1#112", {"1": CLOTH}, x=4, y=8)
     _put(c, CROWNS[crown], {"A": GOLD, "P": RAMPS[cape]})
     _hold(c, item, 10, colour, who.skin, cape)
-    _close_gaps(c)
+    _tidy(c)
     title = "queen" if who.style != "short" else "king"
     return Look(
-        f"a {who.word} {title} with a crown and {_a(cape)} cape, in profile, with {_a(item)}",
+        f"a {who.word} {title} with a crown and {_a(cape)} cape, in profile, {_with(item)}",
         {"crown": crown, "robe": robe, "cape": cut, "hair": who.style, "beard": who.beard, "item": item},
         {"cape": cape, "robe": colour, "hair": who.hair, "skin": who.skin},
     )
@@ -520,18 +552,19 @@ def viking(c: Canvas, rng: Random) -> Look:
     _head(c, who, colour)
     _put(c, HORNED[horns], {"1": STEEL, "A": GOLD, "P": RAMPS["tan"]})
     _hold(c, item, rng.choice([10, 11]), colour, who.skin)
-    _close_gaps(c)
+    _tidy(c)
     return Look(
-        f"a {who.word} viking in a horned helmet, in profile, with {_a(item)}",
+        f"a {who.word} viking in a horned helmet, in profile, {_with(item)}",
         {"horns": horns, "pose": pose, "hair": who.style, "beard": who.beard, "item": item},
         {"tunic": colour, "fur": fur, "hair": who.hair, "skin": who.skin},
     )
 
 
 PIRATE_HATS: dict[str, Placed] = {
-    "tricorn": ("....1122...\n1..112223.2\nA111w#w23AB\n.AAA222BBB.", 2, 2),
+    "tricorn": ("...1122....\nA.112222..A\n1A122223.AB\n11AAAABBB22\n.1222233333", 2, 1),
+    "long bandana": ("...PPQQQ..\n..PPQQPQQ.\n..PQQQQQQR\nPPQRRRRRRR\nQRQ.......\nR.QR......\n..R", 1, 2),
     "bandana": ("....PPQQ..\n...PPQPQQ.\n..PPQQQQQR\nPPQRRRRRRR\n.QR.......\nQR........", 1, 2),
-    "feathered tricorn": ("PPP.1122...\nQQQQ12223.2\nA11QR2223AB\n.AAA222BBB.", 2, 2),
+    "feathered tricorn": ("PPP.122....\nQQPPP222..A\n.RQQPP23.AB\n11AQQABBB22\n.1222233333", 2, 1),
 }
 
 
@@ -539,17 +572,17 @@ def pirate(c: Canvas, rng: Random) -> Look:
     who = _person(rng, "short short long braid curls", "full goatee moustache")
     colour = rng.choice(["red", "blue", "purple", "green"])
     hat, item = rng.choice(list(PIRATE_HATS)), rng.choice(["cutlass", "sabre"])
-    patch = rng.random() < 0.5
+    patch, felt = rng.random() < 0.5, rng.choice(["black", "black", "brown", "blue"])
     pose = _legs(c, rng, rng.choice(["brown", "black", "tan", "blue"]), "black")
     _torso(c, "striped", "white", colour)
     _head(c, who, colour)
     if patch:
         c.stamp("#..\n.##\n.##", {}, x=6, y=5)
-    _put(c, PIRATE_HATS[hat], {"1": RAMPS["black"], "A": GOLD, "P": RAMPS[colour]})
+    _put(c, PIRATE_HATS[hat], {"1": RAMPS[felt], "A": GOLD, "P": RAMPS[colour]})
     _hold(c, item, rng.choice([9, 10]), "white", who.skin)
-    _close_gaps(c)
+    _tidy(c)
     return Look(
-        f"a {who.word} pirate in a {hat}{' with an eye patch' if patch else ''}, in profile, with {_a(item)}",
+        f"a {who.word} pirate in a {hat}{' with an eye patch' if patch else ''}, in profile, {_with(item)}",
         {"hat": hat, "patch": str(patch).lower(), "pose": pose, "hair": who.style, "beard": who.beard, "item": item},
         {"shirt": colour, "hair": who.hair, "skin": who.skin},
     )
@@ -574,18 +607,21 @@ HEADBANDS: dict[str, Placed] = {
 def ninja(c: Canvas, rng: Random) -> Look:
     who = _person(rng, "bald")
     colour = rng.choice(["black", "blue", "purple", "grey", "red", "green"])
-    band = rng.choice([name for name in ("red", "yellow", "sky", "lime", "orange", "white") if name != colour])
-    tails, item = rng.choice(list(HEADBANDS)), rng.choice(["katana", "straight katana"])
+    band = rng.choice([name for name in ("red", "yellow", "sky-blue", "lime", "orange") if name != colour])
+    tails, item = rng.choice(list(HEADBANDS)), rng.choice(["katana", "straight katana", "throwing star"])
     pose = _legs(c, rng, colour, colour)
     _torso(c, "plain", colour, belt=band)
+    scabbard = rng.random() < 0.5
+    if scabbard:
+        c.stamp("..ab\n.bb\ncc", {"a": WOOD}, x=1, y=11)
     _head(c, who)
     c.stamp(NINJA_WRAP, {"1": RAMPS[colour]}, x=4, y=3)
     _put(c, HEADBANDS[tails], {"P": RAMPS[band]})
     _hold(c, item, rng.choice([9, 10, 11]), colour, colour, band)
-    _close_gaps(c)
+    _tidy(c)
     return Look(
-        f"a ninja in {colour} with {_a(band)} headband, in profile, with {_a(item)}",
-        {"headband": tails, "pose": pose, "item": item},
+        f"a ninja in {colour} with {_a(band)} headband, in profile, {_with(item)}",
+        {"headband": tails, "pose": pose, "scabbard": str(scabbard).lower(), "item": item},
         {"clothes": colour, "headband": band, "skin": who.skin},
     )
 
@@ -601,7 +637,8 @@ STRAW_HATS: dict[str, Placed] = {
 
 def farmer(c: Canvas, rng: Random) -> Look:
     who = _person(rng, "short short long ponytail braid", "full goatee moustache")
-    colour, denim = rng.choice(["red", "green", "yellow", "white", "orange", "pink"]), rng.choice(["blue", "sky", "brown"])
+    colour = rng.choice(["red", "green", "yellow", "white", "orange", "pink"])
+    denim = rng.choice(["blue", "blue", "sky-blue", "brown"])
     hat = rng.choice(list(STRAW_HATS))
     item = rng.choice(["pitchfork", "hoe", "shovel", "shouldered pitchfork", "shouldered hoe"])
     pose = _legs(c, rng, denim, "brown")
@@ -609,9 +646,9 @@ def farmer(c: Canvas, rng: Random) -> Look:
     _head(c, who, colour)
     _put(c, STRAW_HATS[hat], {"1": RAMPS["yellow"], "P": RAMPS[colour]})
     _hold(c, item, rng.choice([9, 10, 11]), colour, who.skin)
-    _close_gaps(c)
+    _tidy(c)
     return Look(
-        f"a {who.word} farmer in a straw hat and {denim} dungarees, in profile, with {_a(item)}",
+        f"a {who.word} farmer in a straw hat and {denim} dungarees, in profile, {_with(item)}",
         {"hat": hat, "pose": pose, "hair": who.style, "beard": who.beard, "item": item},
         {"shirt": colour, "dungarees": denim, "hair": who.hair, "skin": who.skin},
     )
@@ -626,40 +663,45 @@ CHEF_HATS: dict[str, Placed] = {
 
 def chef(c: Canvas, rng: Random) -> Look:
     who = _person(rng, "short short short ponytail bun braid", "moustache moustache goatee")
-    colour, trousers = rng.choice(["red", "blue", "green", "orange", "purple"]), rng.choice(["black", "grey", "blue", "brown"])
-    hat, item = rng.choice(list(CHEF_HATS)), rng.choice(["ladle", "spoon", "pan", "cleaver"])
+    colour = rng.choice(["red", "blue", "green", "orange", "purple"])
+    trousers = rng.choice(["black", "grey", "blue", "brown"])
+    hat, item = rng.choice(list(CHEF_HATS)), rng.choice(["ladle", "wooden spoon", "pan", "cleaver"])
     pose = _legs(c, rng, trousers, "black")
     _torso(c, "jacket", "white")
+    apron = rng.choice(["white", "white", colour])
+    c.stamp("1122\n.123", {"1": RAMPS[apron]}, x=6, y=12)
     _head(c, who, colour)
     c.stamp("PPQQR\n..Q", {"P": RAMPS[colour]}, x=5, y=9)
     _put(c, CHEF_HATS[hat], {"1": RAMPS["white"]})
     _hold(c, item, rng.choice([9, 10]), "white", who.skin)
-    _close_gaps(c)
+    _tidy(c)
     return Look(
-        f"a {who.word} chef in a {hat} white hat and {_a(colour)} neckerchief, in profile, with {_a(item)}",
+        f"a {who.word} chef in a {hat} white hat and {_a(colour)} neckerchief, in profile, {_with(item)}",
         {"hat": hat, "pose": pose, "hair": who.style, "beard": who.beard, "item": item},
-        {"neckerchief": colour, "trousers": trousers, "hair": who.hair, "skin": who.skin},
+        {"neckerchief": colour, "apron": apron, "trousers": trousers, "hair": who.hair, "skin": who.skin},
     )
 
 
 MINER_HELMETS: dict[str, Placed] = {
-    "round": ("..1122...\n.111223.\n.11222wwA\n111222wAB\n1222233334", 3, 1),
-    "ridged": ("...1112..\n.1122223.\n.11222wwA\n.11222wAB\n1222233334", 3, 1),
+    "round": ("..1122..\n.111223\n.11222AwA\n111222wwB\n122223333", 3, 1),
+    "ridged": ("...1112.\n.1122223\n.11222AwA\n.11222wwB\n122223333", 3, 1),
+    "low": ("..11122\n.11222AwA\n111222wwB\n122223333", 3, 2),
 }
 
 
 def miner(c: Canvas, rng: Random) -> Look:
     who = _person(rng, "short short long ponytail braid", "full full moustache")
-    helmet, colour = rng.choice(["yellow", "orange", "red", "sky", "lime"]), rng.choice(["grey", "brown", "tan", "teal"])
-    shape, item = rng.choice(list(MINER_HELMETS)), rng.choice(["pickaxe", "shouldered pickaxe", "shovel"])
+    helmet = rng.choice(["yellow", "yellow", "orange", "red", "sky-blue", "lime"])
+    colour = rng.choice(["grey", "red", "tan", "teal", "sky-blue"])
+    shape, item = rng.choice(list(MINER_HELMETS)), rng.choice(["pickaxe", "shouldered pickaxe"])
     pose = _legs(c, rng, rng.choice(["brown", "grey", "blue"]), "black")
     _torso(c, "vest", colour, helmet)
     _head(c, who, helmet)
     _put(c, MINER_HELMETS[shape], {"1": RAMPS[helmet], "A": GOLD})
     _hold(c, item, rng.choice([10, 11]), colour, who.skin)
-    _close_gaps(c)
+    _tidy(c)
     return Look(
-        f"a {who.word} miner in {_a(helmet)} helmet with a lamp, in profile, with {_a(item)}",
+        f"a {who.word} miner in {_a(helmet)} helmet with a lamp, in profile, {_with(item)}",
         {"helmet": shape, "pose": pose, "hair": who.style, "beard": who.beard, "item": item},
         {"helmet": helmet, "clothes": colour, "hair": who.hair, "skin": who.skin},
     )

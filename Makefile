@@ -1,0 +1,45 @@
+# Each verb is a plain command or two; the README shows them for systems without make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+.PHONY: help lab test notebooks data weights clean
+
+help:
+	@echo "make lab        open the course in JupyterLab, at Lab 1"
+	@echo "make test       style, unit tests, and every lab run again and compared"
+	@echo "make notebooks  run the labs and store their outputs"
+	@echo "make data       draw the sprites again"
+	@echo "make weights    train the networks again (about an hour on 2 cores)"
+	@echo "make clean      remove the environment"
+
+lab: $(VENV)/lab.done
+	$(BIN)/jupyter lab L1_Sampling/L1_Sampling.ipynb
+
+test: $(VENV)/test.done
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 L1_Sampling
+
+notebooks: $(VENV)/test.done
+	$(BIN)/python tests/store_outputs.py L1_Sampling/L1_Sampling.ipynb
+
+data: $(VENV)/lab.done
+	$(BIN)/python data/make_sprites.py
+
+weights: $(VENV)/lab.done
+	$(BIN)/python weights/make_weights.py
+
+clean:
+	rm -rf $(VENV)
+
+$(VENV)/lab.done: requirements.txt constraints.txt
+	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 10) and 'Python 3.10 or newer is needed, this is ' + sys.version)"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -r requirements.txt -c constraints.txt
+	touch $@
+
+$(VENV)/test.done: $(VENV)/lab.done requirements-test.txt
+	$(BIN)/python -m pip install -r requirements-test.txt -c constraints.txt
+	touch $@

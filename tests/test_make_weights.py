@@ -1,0 +1,106 @@
+"""Training: it learns, and a run that was killed ends like one that was not."""
+
+import importlib.util
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+spec = importlib.util.spec_from_file_location("make_weights", ROOT / "weights" / "make_weights.py")
+make_weights = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(make_weights)
+
+TINY_RUN = f"""
+import importlib.util, sys, torch
+spec = importlib.util.spec_from_file_location("make_weights", {str(ROOT / "weights" / "make_weights.py")!r})
+make_weights = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(make_weights)
+from pathlib import Path
+torch.set_num_threads(1)
+generator = torch.Generator().manual_seed(0)
+images = torch.rand(128, 3, 16, 16, generator=generator) * 2 - 1
+labels = torch.eye(5)[torch.arange(128) % 5]
+print("ready", flush=True)
+figures = make_weights.train_network("context", images, labels, Path(sys.argv[1]), context=True, epochs=6, views=3, n_feat=8)
+print(figures["loss_per_epoch"])
+"""  # noqa: E501
+
+
+def run_tiny(folder, kill_after_epochs=None):
+    """Train in a process of its own; with ``kill_after_epochs``, kill -9 it once that many checkpoints were written."""
+    process = subprocess.Popen([sys.executable, "-c", TINY_RUN, str(folder)], stdout=subprocess.PIPE, text=True)
+    if kill_after_epochs is None:
+        out, _ = process.communicate()
+        assert process.returncode == 0
+        return out.strip().splitlines()[-1]
+    for line in process.stdout:
+        if line.startswith(f"context: epoch {kill_after_epochs - 1},"):
+            time.sleep(0.05)  # somewhere within saving, or the next epoch
+            process.send_signal(signal.SIGKILL)
+            break
+    process.stdout.close()
+    assert process.wait() == -signal.SIGKILL
+
+
+def test_run_killed_twice_ends_with_the_same_weights(tmp_path):
+    losses = run_tiny(tmp_path / "whole")
+    run_tiny(tmp_path / "killed", kill_after_epochs=1)
+    run_tiny(tmp_path / "killed", kill_after_epochs=2)
+    assert not (tmp_path / "killed" / "context_model_trained.pth").exists()
+    assert run_tiny(tmp_path / "killed") == losses
+    whole, killed = (
+        torch.load(tmp_path / name / "context_model_trained.pth", weights_only=True) for name in ("whole", "killed")
+    )
+    assert whole.keys() == killed.keys()
+    assert all(torch.equal(whole[key], killed[key]) for key in whole)
+
+
+def test_loss_falls_and_the_epochs_of_the_course_are_kept(tmp_path):
+    images = torch.ones(64, 3, 16, 16)
+    images[:, :, 4:12, 4:12] = -1
+    labels = torch.eye(5)[torch.arange(64) % 5]
+    figures = make_weights.train_network(
+        "unconditional", images, labels, tmp_path, context=False, epochs=9, views=12, n_feat=8
+    )
+    losses = figures["loss_per_epoch"]
+    assert losses[-1] < 0.7 * losses[0]
+    kept = {path.name for path in tmp_path.glob("*.pth")}
+    assert kept == {"model_0.pth", "model_4.pth", "model_8.pth", "model_trained.pth"}
+
+
+def test_learning_rate_rises_then_falls_to_zero():
+    rates = [make_weights.learning_rate(step, 1000) for step in range(1000)]
+    peak = rates.index(max(rates))
+    assert rates[0] < 1e-4 and max(rates) == pytest.approx(make_weights.LEARNING_RATE)
+    assert rates[: peak + 1] == sorted(rates[: peak + 1])
+    assert rates[peak:] == sorted(rates[peak:], reverse=True)
+    assert rates[-1] < 1e-5
+
+
+def test_context_is_hidden_from_a_tenth_of_the_pictures(monkeypatch):
+    seen = []
+
+    class Spy(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(1))
+
+        def forward(self, x, t, c):
+            seen.append((t.clone(), c.clone()))
+            return x * self.weight
+
+    images, labels = torch.zeros(64, 3, 16, 16), torch.full((64, 5), 0.6)
+    model, ema = Spy(), Spy()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
+    make_weights.train_epoch(model, ema, optimizer, images, labels, 0, 1, 60, context=True, bf16=False)
+    c = torch.cat([c for _, c in seen])
+    hidden = (c == 0).all(dim=1)
+    assert hidden.float().mean().item() == pytest.approx(0.1, abs=0.02)  # 3840 draws: three deviations are 0.015
+    assert torch.equal(c[~hidden], torch.full((int((~hidden).sum()), 5), 0.6))  # labels are not cut to whole numbers
+    t = torch.cat([t for t, _ in seen]) * 500
+    assert t.min().round() == 1 and t.max().round() == 500  # t = T is drawn as well, t = 0 never
