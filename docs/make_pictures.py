@@ -1,4 +1,4 @@
-"""Make the pictures of the README with the shipped weights: ``python docs/make_pictures.py``."""
+"""Make the pictures of the README and of the model card with the shipped weights: ``python docs/make_pictures.py``."""
 
 from __future__ import annotations
 
@@ -6,30 +6,36 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent))
-from diffusion_utilities import sample_ddpm, to_unit
-
-ROWS, COLUMNS, SCALE = 3, 10, 4
+from diffusion_utilities import sample_ddpm, sample_ddpm_context, to_unit
 
 
-def mosaic(frame: np.ndarray) -> Image.Image:
-    """Sprites (ROWS · COLUMNS, 3, 16, 16) as one picture, every pixel a square of SCALE."""
-    sprites = np.pad(to_unit(frame), ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=1)  # (n, 18, 18, 3)
-    grid = sprites.reshape(ROWS, COLUMNS, 18, 18, 3).swapaxes(1, 2).reshape(ROWS * 18, COLUMNS * 18, 3)
+def mosaic(sprites: torch.Tensor | np.ndarray, rows: int, scale: int = 4) -> Image.Image:
+    """Sprites (n, 3, 16, 16) as one picture of ``rows`` rows, every pixel a square of ``scale``."""
+    cells = np.pad(to_unit(sprites), ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=1)  # (n, 18, 18, 3)
+    columns = len(cells) // rows
+    grid = cells.reshape(rows, columns, 18, 18, 3).swapaxes(1, 2).reshape(rows * 18, columns * 18, 3)
     image = Image.fromarray((grid * 255).round().astype(np.uint8))
-    return image.resize((image.width * SCALE, image.height * SCALE), Image.Resampling.NEAREST)
+    return image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
 
 
 def main() -> None:
-    _, frames = sample_ddpm(ROWS * COLUMNS, save_rate=20, seed=1)
-    pictures = [mosaic(frame) for frame in frames]
-    durations = [160] * (len(pictures) - 1) + [3000]
+    _, frames = sample_ddpm(30, save_rate=20, seed=1)
+    pictures = [mosaic(frame, rows=3) for frame in frames]
+    durations = [160] * (len(pictures) - 1) + [3000]  # milliseconds; the result stays
     pictures[0].save(
         DOCS / "sprites.gif", save_all=True, append_images=pictures[1:], duration=durations, loop=0, optimize=True
     )
+
+    samples, _ = sample_ddpm(64, seed=0)
+    mosaic(samples, rows=8, scale=3).save(DOCS / "samples_unconditional.png", optimize=True)
+    contexts = torch.cat([torch.eye(5), torch.zeros(1, 5), torch.eye(5)[:2]]).repeat_interleave(8, dim=0)
+    samples, _ = sample_ddpm_context(64, contexts, seed=0)
+    mosaic(samples, rows=8, scale=3).save(DOCS / "samples_context.png", optimize=True)
 
 
 if __name__ == "__main__":

@@ -104,3 +104,36 @@ def test_context_is_hidden_from_a_tenth_of_the_pictures(monkeypatch):
     assert torch.equal(c[~hidden], torch.full((int((~hidden).sum()), 5), 0.6))  # labels are not cut to whole numbers
     t = torch.cat([t for t, _ in seen]) * 500
     assert t.min().round() == 1 and t.max().round() == 500  # t = T is drawn as well, t = 0 never
+
+
+def test_checkpoint_of_another_run_is_refused(tmp_path):
+    images, labels = torch.zeros(64, 3, 16, 16), torch.eye(5)[torch.arange(64) % 5]
+    tiny = {"context": True, "epochs": 1, "views": 1, "n_feat": 8}
+    (tmp_path / "run").mkdir()
+    save = make_weights.save_weights
+    save(
+        {"settings": {"context": True, "epochs": 32, "steps": 9, "n_feat": 64}}, tmp_path / "run" / "context.checkpoint"
+    )
+    with pytest.raises(ValueError, match="delete it to begin anew"):
+        make_weights.train_network("context", images, labels, tmp_path / "run", **tiny)
+    make_weights.train_network("context", images, labels, tmp_path / "other", **tiny)
+    assert [path.name for path in (tmp_path / "other").iterdir()] == ["context_model_trained.pth"]
+
+
+def test_context_run_starts_from_the_given_weights(tmp_path, monkeypatch):
+    monkeypatch.setattr(make_weights, "LEARNING_RATE", 0.0)
+    images, labels = torch.zeros(64, 3, 16, 16), torch.eye(5)[torch.arange(64) % 5]
+    start = make_weights.ContextUnet(3, 8, 5, 16)
+    make_weights.save_weights(start.state_dict(), tmp_path / "start.pth")
+    make_weights.train_network(
+        "context", images, labels, tmp_path, context=True, epochs=1, views=1, n_feat=8, start=tmp_path / "start.pth"
+    )
+    trained = torch.load(tmp_path / "context_model_trained.pth", weights_only=True)
+    for key, value in start.named_parameters():
+        assert torch.equal(trained[key], value), key
+
+
+def test_command_refuses_unknown_runs():
+    command = [sys.executable, str(ROOT / "weights" / "make_weights.py"), "unconditionnal"]
+    result = subprocess.run(command, capture_output=True, text=True)
+    assert result.returncode == 2 and "unconditionnal" in result.stderr and "Traceback" not in result.stderr

@@ -52,6 +52,7 @@ LABELS = DATA_DIR / "sprite_labels_nc_1788_16x16.npy"
 CAPTIONS = DATA_DIR / "sprite_captions_1788.csv"
 
 EPOCHS = 32
+CONTEXT_EPOCHS = 6  # fewer, because the context run starts from the unconditional network
 VIEWS = 20  # an epoch shows each sprite twenty times, each time augmented anew
 BATCH_SIZE = 64
 LEARNING_RATE = 1e-3
@@ -60,6 +61,7 @@ EMA_DECAY = 0.999
 MASKED = 0.1  # share of training pictures whose context is hidden, so that the network also learns to draw without
 SEED = 0
 KEPT_EPOCHS = (0, 4, 8, 31)
+RUNS = ("unconditional", "context", "classifier")
 
 
 def learning_rate(step: int, n_steps: int) -> float:
@@ -120,9 +122,12 @@ def train_network(
     epochs: int = EPOCHS,
     views: int = VIEWS,
     n_feat: int = 64,
+    start: Path | None = None,
     bf16: bool = False,
 ) -> dict:
     """Train a network, going on from ``out/{name}.checkpoint`` if that is there; write its weights to ``out``.
+
+    A new run begins with the weights in ``start``, or with random ones.
 
     Returns:
         what is worth recording: the loss of each epoch, seconds, the numbers of steps and images.
@@ -131,13 +136,20 @@ def train_network(
     steps = max(1, views * len(images) // BATCH_SIZE)
     torch.manual_seed(SEED)
     model = ContextUnet(3, n_feat, labels.shape[1], images.shape[-1]).to(device, memory_format=torch.channels_last)
+    if start is not None:
+        model.load_state_dict(torch.load(start, map_location=device, weights_only=True))
     ema = copy.deepcopy(model).requires_grad_(False)
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE)
     losses, seconds = [], 0.0
 
     checkpoint = out / f"{name}.checkpoint"
+    settings = {"context": context, "epochs": epochs, "steps": steps, "n_feat": n_feat, "bf16": bf16}
     if checkpoint.exists():
         state = torch.load(checkpoint, map_location=device, weights_only=True)
+        if state["settings"] != settings:
+            raise ValueError(
+                f"{checkpoint} is of another run: {state['settings']}, not {settings}; delete it to begin anew"
+            )
         model.load_state_dict(state["model"])
         ema.load_state_dict(state["ema"])
         optimizer.load_state_dict(state["optimizer"])
@@ -153,8 +165,9 @@ def train_network(
         if not context and epoch in KEPT_EPOCHS:
             save_weights(weights_of(model), out / f"model_{epoch}.pth")
         state = {"model": model.state_dict(), "ema": ema.state_dict(), "optimizer": optimizer.state_dict()}
-        save_weights({**state, "losses": losses, "seconds": seconds}, checkpoint)
+        save_weights({**state, "losses": losses, "seconds": seconds, "settings": settings}, checkpoint)
     save_weights(weights_of(ema), out / ("context_model_trained.pth" if context else "model_trained.pth"))
+    checkpoint.unlink()
     return {
         "loss_per_epoch": [round(loss, 5) for loss in losses],
         "epochs": epochs,
@@ -237,12 +250,14 @@ def sha256(path: Path) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="*", choices=["unconditional", "context", "classifier", []], metavar="RUN")
+    parser.add_argument("runs", nargs="*", metavar="RUN", help=f"{', '.join(RUNS)} (default: all, in this order)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument(
         "--bf16", action="store_true", help="16-bit arithmetic: twice as fast where the processor has it"
     )
     args = parser.parse_args()
+    if unknown := set(args.runs) - set(RUNS):
+        parser.error(f"expected runs among {', '.join(RUNS)}, got {', '.join(sorted(unknown))}")
     sprites, labels = load_sprites(SPRITES, LABELS)
     images, labels = sprite_tensors(sprites, labels, args.device)
     made_on = {
@@ -253,12 +268,19 @@ def main() -> None:
         "python": platform.python_version(),
         "seed": SEED,
     }
-    for run in args.runs or ["unconditional", "context", "classifier"]:
+    for run in args.runs or RUNS:
         if run == "classifier":
             names, kinds = read_kinds(CAPTIONS)
             figures = train_classifier(images, labels, kinds, len(names), WEIGHTS_DIR)
+        elif run == "unconditional":
+            figures = train_network(run, images, labels, WEIGHTS_DIR, context=False, bf16=args.bf16)
         else:
-            figures = train_network(run, images, labels, WEIGHTS_DIR, context=run == "context", bf16=args.bf16)
+            start = WEIGHTS_DIR / "model_trained.pth"
+            if not start.exists():
+                parser.error(f"the context run starts from {start}; make it first: make_weights.py unconditional")
+            figures = train_network(
+                run, images, labels, WEIGHTS_DIR, context=True, epochs=CONTEXT_EPOCHS, start=start, bf16=args.bf16
+            )
         record(run, figures | made_on)
         print(f"{run}: {json.dumps({k: v for k, v in figures.items() if k != 'loss_per_epoch'})}")
 

@@ -1,5 +1,7 @@
-"""Code that users were promised runs as written after `from diffusion_utilities import *`."""
+"""What the documents promise: files, figures, and code that runs as written after `from diffusion_utilities import *`."""
 
+import hashlib
+import json
 import os
 import re
 from pathlib import Path
@@ -123,3 +125,28 @@ def test_readme_names_only_files_that_exist():
         links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if not link.startswith("http")]
         missing = [link for link in links if not os.path.exists(ROOT / Path(page).parent / link)]  # noqa: PTH110
         assert not missing, f"{page} links to {missing}"
+
+
+def test_cards_state_the_figures_of_the_stored_runs():
+    metrics = json.loads((ROOT / "weights" / "metrics.json").read_text())
+    card = (ROOT / "weights" / "README.md").read_text(encoding="utf-8")
+    for name in ("unconditional", "context"):
+        run = metrics[name]
+        row = next(line for line in card.splitlines() if line.startswith(f"| {name} "))
+        figures = [
+            run["epochs"],
+            f"{run['images_shown']:,}",
+            f"{run['loss_per_epoch'][-1]:.4f}",
+            round(run["seconds"] / 60),
+        ]
+        assert [cell.strip() for cell in row.strip("|").split("|")][1:] == [str(figure) for figure in figures]
+    data_card = (ROOT / "data" / "README.md").read_text(encoding="utf-8")
+    classifier = metrics["classifier"]
+    assert f"{classifier['class_accuracy']:.1%} of the classes" in data_card.replace(" %", "%")
+    assert f"{classifier['kind_accuracy']:.1%} of the kinds" in data_card.replace(" %", "%")
+
+
+def test_runs_were_made_from_the_shipped_sprites():
+    shipped = hashlib.sha256((ROOT / "data" / "sprites_1788_16x16.npy").read_bytes()).hexdigest()
+    metrics = json.loads((ROOT / "weights" / "metrics.json").read_text())
+    assert {run["data_sha256"] for run in metrics.values()} == {shipped}
