@@ -1,4 +1,4 @@
-"""What the documents promise: files, figures, and code that runs as written after `from diffusion_utilities import *`."""
+"""What the documents promise: files, figures, and code that runs as written after the star-import."""
 
 import hashlib
 import json
