@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+LABS = L1_Sampling/L1_Sampling.ipynb
 
 .PHONY: help lab test notebooks data weights clean
 
@@ -10,7 +11,7 @@ help:
 	@echo "make test       style, unit tests, and every lab run again and compared"
 	@echo "make notebooks  run the labs and store their outputs"
 	@echo "make data       draw the sprites again"
-	@echo "make weights    train the networks again (about an hour on 2 cores)"
+	@echo "make weights    train the networks again (hours; ARGS=--bf16 halves them on new processors)"
 	@echo "make clean      remove the environment"
 
 lab: $(VENV)/lab.done
@@ -20,16 +21,17 @@ test: $(VENV)/test.done
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m pytest tests
-	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 L1_Sampling
+	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 $(LABS)
 
 notebooks: $(VENV)/test.done
-	$(BIN)/python tests/store_outputs.py L1_Sampling/L1_Sampling.ipynb
+	TQDM_DISABLE=1 $(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False \
+		--ExecutePreprocessor.store_widget_state=False $(LABS)
 
 data: $(VENV)/lab.done
 	$(BIN)/python data/make_sprites.py
 
 weights: $(VENV)/lab.done
-	$(BIN)/python weights/make_weights.py
+	$(BIN)/python weights/make_weights.py $(ARGS)
 
 clean:
 	rm -rf $(VENV)

@@ -6,9 +6,10 @@
 4. Samplers               from pure noise to sprites, along a list of steps
 5. Sprites                the data set, batch by batch
 6. Pictures               grids, film strips, animations
-7. Quality                the sprite classifier, the nearest training sprite
+7. Quality                the sprite classifier, the nearest sprite
 
-Notation, the same in every lab: T = 500 noise levels; t = 0 is a clean picture, t = T pure noise;
+Notation, the same in every lab: T = 500 noise levels; t = 0 is a clean picture, t = T pure noise (libraries that count
+from 0 call our t their t - 1);
 b_t, a_t, ab_t = β_t, α_t = 1 - β_t, ᾱ_t = α_1 ⋯ α_t; pictures x have shape (n, 3, 16, 16) and values in [-1, 1].
 DDPM means Ho et al. 2020 (arXiv 2006.11239), DDIM Song et al. 2020 (arXiv 2010.02502).
 """
@@ -22,6 +23,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from numbers import Integral
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -58,7 +60,7 @@ CLASS_NAMES = ("hero", "non-hero", "food", "spell", "side-facing")
 # ======================================================================================================================
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class NoiseSchedule:
     """How much noise there is at each level t = 0 … T. All three tables are float32 of shape (T+1,), indexed by t.
 
@@ -109,7 +111,6 @@ class NoiseSchedule:
         return NoiseSchedule(self.b_t.to(device), self.a_t.to(device), self.ab_t.to(device))
 
 
-@lru_cache
 def linear_schedule(timesteps: int = 500, beta1: float = 1e-4, beta2: float = 0.02) -> NoiseSchedule:
     """β_t rises in a straight line from ``beta1`` at t = 1 to ``beta2`` at t = T (DDPM, section 4, with T = 1000).
 
@@ -122,6 +123,12 @@ def linear_schedule(timesteps: int = 500, beta1: float = 1e-4, beta2: float = 0.
             f"got timesteps={timesteps}, beta1={beta1}, beta2={beta2}"
         )
     return NoiseSchedule.from_betas(torch.linspace(beta1, beta2, timesteps, dtype=torch.float64))
+
+
+@lru_cache
+def _default_schedule() -> NoiseSchedule:
+    """The schedule that is meant where none is given. It is never handed out, so that nobody changes it."""
+    return linear_schedule()
 
 
 # ======================================================================================================================
@@ -398,6 +405,9 @@ def evaluating(model: Callable) -> Iterator[None]:
 
 def _at(table: Tensor, t: int | Tensor, x: Tensor) -> Tensor:
     """table[t], ready to be multiplied with x: one number for an int t, (n, 1, 1, 1) for a t of shape (n,)."""
+    known = not isinstance(t, Tensor) or t.device.type == "cpu"  # asking a GPU would make it wait
+    if known and not 0 <= int(torch.as_tensor(t).min()) <= int(torch.as_tensor(t).max()) < len(table):
+        raise ValueError(f"expected noise levels t from 0 to {len(table) - 1}, got {t}")
     if isinstance(t, Tensor) and t.ndim > 0:
         return table.to(x.device)[t].reshape(-1, *[1] * (x.ndim - 1)).to(x.dtype)
     return table[t].to(x)
@@ -410,13 +420,16 @@ def perturb_input(x: Tensor, t: int | Tensor, noise: Tensor, schedule: NoiseSche
         x: clean pictures x_0 (n, 3, h, w).
         t: noise level 0 … T, one for all or an integer tensor (n,).
         noise: ε, standard normal, same shape as x.
+
+    Raises:
+        ValueError: a level t that is not in 0 … T.
     """
-    ab_t = _at((schedule or linear_schedule()).ab_t, t, x)
+    ab_t = _at((schedule or _default_schedule()).ab_t, t, x)
     return ab_t.sqrt() * x + (1 - ab_t).sqrt() * noise
 
 
 def denoise_add_noise(
-    x: Tensor, t: int, pred_noise: Tensor, z: Tensor | None = None, schedule: NoiseSchedule | None = None
+    x: Tensor, t: int, pred_noise: Tensor, z: Tensor | float | None = None, schedule: NoiseSchedule | None = None
 ) -> Tensor:
     """One DDPM step from level t to t-1: remove the predicted noise, put back a little fresh noise √β_t z.
 
@@ -427,8 +440,13 @@ def denoise_add_noise(
         t: the level that x is at, 1 … T.
         pred_noise: ε_θ(x_t, t), same shape.
         z: standard normal noise, same shape, or 0 for none. None draws it, except at t = 1: the last step adds none.
+
+    Raises:
+        ValueError: t is not in 1 … T.
     """
-    schedule = schedule or linear_schedule()
+    schedule = schedule or _default_schedule()
+    if not 1 <= t <= schedule.timesteps:
+        raise ValueError(f"expected a noise level t from 1 to {schedule.timesteps}, got {t}")
     b_t, a_t, ab_t = (_at(table, t, x) for table in (schedule.b_t, schedule.a_t, schedule.ab_t))
     if z is None:
         z = torch.randn_like(x) if t > 1 else torch.zeros_like(x)
@@ -457,8 +475,13 @@ def denoise_ddim(
         pred_noise: ε_θ(x_t, t), same shape.
         eta: 0 adds no noise (DDIM), 1 as much as DDPM with the posterior variance.
         z: standard normal noise, same shape; None draws it. Not used where σ = 0.
+
+    Raises:
+        ValueError: not T >= t > t_prev >= 0, or eta not in 0 … 1.
     """
-    schedule = schedule or linear_schedule()
+    schedule = schedule or _default_schedule()
+    if not 0 <= eta <= 1:
+        raise ValueError(f"expected eta from 0 to 1, got {eta}")
     if not 0 <= t_prev < t <= schedule.timesteps:
         raise ValueError(f"expected {schedule.timesteps} >= t > t_prev >= 0, got t={t}, t_prev={t_prev}")
     ab_t, ab_prev = _at(schedule.ab_t, t, x), _at(schedule.ab_t, t_prev, x)
@@ -489,8 +512,8 @@ def step_pairs(n: int, timesteps: int = 500) -> list[tuple[int, int]]:
     Raises:
         ValueError: n is not between 1 and ``timesteps``.
     """
-    if not 1 <= n <= timesteps:
-        raise ValueError(f"expected a number of steps n from 1 to {timesteps}, got {n}")
+    if not isinstance(n, Integral) or not 1 <= n <= timesteps:
+        raise ValueError(f"expected a whole number of steps n from 1 to {timesteps}, got {n!r}")
     levels = np.linspace(timesteps, 0, n + 1).round().astype(int).tolist()
     return list(zip(levels[:-1], levels[1:], strict=True))
 
@@ -517,9 +540,9 @@ def _prepare(model: Callable) -> Callable:
 
 
 def _check_request(n_sample: int, context: Tensor | None, save_rate: int, model: Callable) -> None:
-    if not isinstance(n_sample, int) or n_sample < 1:
+    if not isinstance(n_sample, Integral) or n_sample < 1:
         raise ValueError(f"n_sample must be a whole number of at least 1, got {n_sample!r}")
-    if not isinstance(save_rate, int) or save_rate < 1:
+    if not isinstance(save_rate, Integral) or save_rate < 1:
         raise ValueError(f"save_rate must be a whole number of at least 1, got {save_rate!r}")
     if context is not None:
         width = getattr(model, "n_cfeat", context.shape[-1] if context.ndim else 0)
@@ -546,6 +569,7 @@ def _sample(
     guidance: float = 1.0,
 ) -> tuple[Tensor, np.ndarray]:
     """The loop behind all samplers: at each pair (t, t_next), call ``step(x, t, t_next, pred_noise, z)``."""
+    context = None if context is None else torch.as_tensor(context, dtype=torch.float32)
     _check_request(n_sample, context, save_rate, model)
     parameter = next(model.parameters(), None) if isinstance(model, nn.Module) else None
     device = parameter.device if parameter is not None else torch.device("cpu")
@@ -594,7 +618,8 @@ def sample_ddpm(
         save_rate: keep a frame after every ``save_rate`` steps.
         model: ``model(x, t, c)`` that predicts noise, t being level / T; None is the pre-trained network.
         schedule: None is :func:`linear_schedule`.
-        seed: the same number gives the same sprites, on the CPU and on a GPU; None continues torch's own random stream.
+        seed: the same number gives the same noise on the CPU and on a GPU, and so, up to rounding, the same sprites;
+            None continues torch's own random stream.
         progress: show a progress bar.
 
     Returns:
@@ -604,7 +629,7 @@ def sample_ddpm(
     Raises:
         ValueError: n_sample or save_rate below 1.
     """
-    schedule, model = schedule or linear_schedule(), model or _pretrained("model_trained")
+    schedule, model = schedule or _default_schedule(), model or _pretrained("model_trained")
 
     def step(x: Tensor, t: int, t_next: int, pred_noise: Tensor, z: Tensor) -> Tensor:
         return denoise_add_noise(x, t, pred_noise, z, schedule)
@@ -628,7 +653,7 @@ def sample_ddpm_incorrect(
 
     Arguments and results as there; the same seed starts both from the same x_T.
     """
-    schedule, model = schedule or linear_schedule(), model or _pretrained("model_trained")
+    schedule, model = schedule or _default_schedule(), model or _pretrained("model_trained")
 
     def step(x: Tensor, t: int, t_next: int, pred_noise: Tensor, z: Tensor) -> Tensor:
         return denoise_add_noise(x, t, pred_noise, torch.zeros_like(x), schedule)  # z is thrown away
@@ -661,7 +686,7 @@ def sample_ddpm_context(
     Raises:
         ValueError: n_sample or save_rate below 1, or context of another shape or not finite.
     """
-    schedule, model = schedule or linear_schedule(), model or _pretrained("context_model_trained")
+    schedule, model = schedule or _default_schedule(), model or _pretrained("context_model_trained")
 
     def step(x: Tensor, t: int, t_next: int, pred_noise: Tensor, z: Tensor) -> Tensor:
         return denoise_add_noise(x, t, pred_noise, z, schedule)
@@ -693,9 +718,9 @@ def sample_ddim(
     Other arguments and results as in :func:`sample_ddpm`.
 
     Raises:
-        ValueError: n_sample or save_rate below 1, or n not in 1 … T.
+        ValueError: n_sample or save_rate below 1, n not in 1 … T, or eta not in 0 … 1.
     """
-    schedule, model = schedule or linear_schedule(), model or _pretrained("model_trained")
+    schedule, model = schedule or _default_schedule(), model or _pretrained("model_trained")
 
     def step(x: Tensor, t: int, t_next: int, pred_noise: Tensor, z: Tensor) -> Tensor:
         return denoise_ddim(x, t, t_next, pred_noise, eta, z, schedule)
@@ -723,9 +748,10 @@ def sample_ddim_context(
     :func:`sample_ddpm_context`.
 
     Raises:
-        ValueError: n_sample or save_rate below 1, n not in 1 … T, or context of another shape or not finite.
+        ValueError: n_sample or save_rate below 1, n not in 1 … T, eta not in 0 … 1, or context of another shape or not
+            finite.
     """
-    schedule, model = schedule or linear_schedule(), model or _pretrained("context_model_trained")
+    schedule, model = schedule or _default_schedule(), model or _pretrained("context_model_trained")
 
     def step(x: Tensor, t: int, t_next: int, pred_noise: Tensor, z: Tensor) -> Tensor:
         return denoise_ddim(x, t, t_next, pred_noise, eta, z, schedule)
@@ -850,7 +876,7 @@ def sprite_batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Endless augmented batches (images, labels), the set shuffled anew in each pass over it.
 
-    A pass shows every sprite once, but leaves out the few that would not fill a last batch.
+    A pass shows every sprite at most once; the few that would not fill a last batch are left out.
 
     Raises:
         ValueError: batch_size is not between 1 and the number of sprites.
@@ -950,9 +976,8 @@ def compare_samples(runs: dict[str, np.ndarray], nrows: int = 4) -> FuncAnimatio
     mosaics = [[_mosaic(frame, nrows) for frame in frames] for frames in runs.values()]
     height, width = mosaics[0][0].shape[:2]
     panel = 8 / len(runs) if len(runs) > 1 else 5
-    fig, axs = plt.subplots(
-        1, len(runs), figsize=(panel * len(runs), panel * height / width + 0.35), squeeze=False, layout="constrained"
-    )
+    size = (panel * len(runs), panel * height / width + 0.35)
+    fig, axs = plt.subplots(1, len(runs), figsize=size, dpi=72, squeeze=False, layout="constrained")  # noise is large
     images = []
     for ax, title, frames in zip(axs[0], runs, mosaics, strict=True):
         ax.set_title(title)

@@ -14,7 +14,7 @@ sys.path.insert(0, str(DOCS.parent))
 from diffusion_utilities import sample_ddpm, sample_ddpm_context, to_unit
 
 
-def mosaic(sprites: torch.Tensor | np.ndarray, rows: int, scale: int = 4) -> Image.Image:
+def mosaic(sprites: torch.Tensor | np.ndarray, rows: int, scale: int) -> Image.Image:
     """Sprites (n, 3, 16, 16) as one picture of ``rows`` rows, every pixel a square of ``scale``."""
     cells = np.pad(to_unit(sprites), ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=1)  # (n, 18, 18, 3)
     columns = len(cells) // rows
@@ -24,8 +24,8 @@ def mosaic(sprites: torch.Tensor | np.ndarray, rows: int, scale: int = 4) -> Ima
 
 
 def main() -> None:
-    _, frames = sample_ddpm(30, save_rate=20, seed=1)
-    pictures = [mosaic(frame, rows=3) for frame in frames]
+    _, frames = sample_ddpm(30, save_rate=25, seed=1)
+    pictures = [mosaic(frame, rows=3, scale=3) for frame in frames]
     durations = [160] * (len(pictures) - 1) + [3000]  # milliseconds; the result stays
     pictures[0].save(
         DOCS / "sprites.gif", save_all=True, append_images=pictures[1:], duration=durations, loop=0, optimize=True

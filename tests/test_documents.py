@@ -140,6 +140,8 @@ def test_cards_state_the_figures_of_the_stored_runs():
             round(run["seconds"] / 60),
         ]
         assert [cell.strip() for cell in row.strip("|").split("|")][1:] == [str(figure) for figure in figures]
+    for guidance, shares in metrics["evaluation"]["context_accuracy"].items():
+        assert f"| {guidance} | " + " | ".join(f"{share:.0%}" for share in shares.values()) in card.replace(" %", "%")
     data_card = (ROOT / "data" / "README.md").read_text(encoding="utf-8")
     classifier = metrics["classifier"]
     assert f"{classifier['class_accuracy']:.1%} of the classes" in data_card.replace(" %", "%")

@@ -142,7 +142,7 @@ def test_plot_grid_writes_the_grid_that_it_returns(n, n_rows, tmp_path):
     written = np.asarray(Image.open(path).convert("RGB"))
     assert grid.shape[0] == 3 and grid.min() >= 0 and grid.max() <= 1
     np.testing.assert_allclose(written, grid.permute(1, 2, 0).numpy() * 255, atol=0.51)
-    corner = grid[:, 1:9, 1:9] if n > 1 else grid
+    corner = grid[:, 1:9, 1:9] if grid.shape[1:] != (8, 8) else grid
     torch.testing.assert_close(corner, (x[0].clamp(-1, 1) + 1) / 2)
 
 

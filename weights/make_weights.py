@@ -4,9 +4,11 @@
     python weights/make_weights.py unconditional          # model_0, _4, _8, _31 and model_trained.pth
     python weights/make_weights.py context                # context_model_trained.pth
     python weights/make_weights.py classifier             # sprite_classifier.pth
+    python weights/make_weights.py evaluation             # how well contexts are followed, into metrics.json
 
-A run may be stopped at any moment. The same command goes on at the last finished epoch and ends with the same weights
-as a run that was not stopped, because all randomness of an epoch follows from the seed and the epoch's number.
+A run of the networks may be stopped at any moment (the classifier, a few minutes, starts anew). The same command goes
+on at the last finished epoch and ends with the same weights as a run that was not stopped, because all randomness of an
+epoch follows from the seed and the epoch's number.
 """
 
 from __future__ import annotations
@@ -40,8 +42,10 @@ from diffusion_utilities import (  # noqa: E402
     augment,
     ema_update,
     linear_schedule,
+    load_pretrained,
     load_sprites,
     perturb_input,
+    sample_ddim_context,
     save_weights,
     sprite_batches,
     sprite_tensors,
@@ -61,7 +65,7 @@ EMA_DECAY = 0.999
 MASKED = 0.1  # share of training pictures whose context is hidden, so that the network also learns to draw without
 SEED = 0
 KEPT_EPOCHS = (0, 4, 8, 31)
-RUNS = ("unconditional", "context", "classifier")
+RUNS = ("unconditional", "context", "classifier", "evaluation")
 
 
 def learning_rate(step: int, n_steps: int) -> float:
@@ -143,7 +147,8 @@ def train_network(
     losses, seconds = [], 0.0
 
     checkpoint = out / f"{name}.checkpoint"
-    settings = {"context": context, "epochs": epochs, "steps": steps, "n_feat": n_feat, "bf16": bf16}
+    settings = {"context": context, "epochs": epochs, "steps": steps, "n_feat": n_feat, "bf16": bf16, "seed": SEED}
+    settings["data"] = hashlib.sha256(images.cpu().numpy().tobytes()).hexdigest()
     if checkpoint.exists():
         state = torch.load(checkpoint, map_location=device, weights_only=True)
         if state["settings"] != settings:
@@ -157,17 +162,16 @@ def train_network(
         print(f"{name}: going on after epoch {len(losses) - 1}")
 
     for epoch in range(len(losses), epochs):
-        start = time.perf_counter()
+        began = time.perf_counter()
         model.train()
         losses.append(train_epoch(model, ema, optimizer, images, labels, epoch, epochs, steps, context, bf16))
-        seconds += time.perf_counter() - start
+        seconds += time.perf_counter() - began
         print(f"{name}: epoch {epoch}, loss {losses[-1]:.4f}, {seconds:.0f} s", flush=True)
         if not context and epoch in KEPT_EPOCHS:
             save_weights(weights_of(model), out / f"model_{epoch}.pth")
         state = {"model": model.state_dict(), "ema": ema.state_dict(), "optimizer": optimizer.state_dict()}
         save_weights({**state, "losses": losses, "seconds": seconds, "settings": settings}, checkpoint)
     save_weights(weights_of(ema), out / ("context_model_trained.pth" if context else "model_trained.pth"))
-    checkpoint.unlink()
     return {
         "loss_per_epoch": [round(loss, 5) for loss in losses],
         "epochs": epochs,
@@ -234,6 +238,23 @@ def train_classifier(images: Tensor, labels: Tensor, kinds: np.ndarray, n_kinds:
     }
 
 
+@torch.no_grad()
+def evaluate_context(n_kinds: int, device: str, per_class: int = 40) -> dict:
+    """The share of context samples to which the classifier gives the class asked for, by guidance weight."""
+    classifier = SpriteClassifier(len(CLASS_NAMES), n_kinds).to(device).eval()
+    classifier.load_state_dict(torch.load(WEIGHTS_DIR / "sprite_classifier.pth", weights_only=True))
+    model = load_pretrained("context_model_trained", device)
+    context = torch.eye(len(CLASS_NAMES)).repeat_interleave(per_class, dim=0)
+    accuracy = {}
+    for guidance in (1, 2, 3, 5):
+        samples, _ = sample_ddim_context(len(context), context, n=25, guidance=guidance, model=model, seed=SEED)
+        right = classifier(samples)[0].argmax(dim=1).cpu() == context.argmax(dim=1)
+        by_class = right.float().view(-1, per_class).mean(dim=1)
+        shares = dict(zip((*CLASS_NAMES, "all"), [*by_class, right.float().mean()], strict=True))
+        accuracy[f"w = {guidance}"] = {name: round(share.item(), 3) for name, share in shares.items()}
+    return {"context_accuracy": accuracy, "samples_per_class": per_class, "sampler": "DDIM, 25 steps"}
+
+
 def record(entry: str, values: dict) -> None:
     """Put one run's figures into metrics.json."""
     path = WEIGHTS_DIR / "metrics.json"
@@ -269,8 +290,10 @@ def main() -> None:
         "seed": SEED,
     }
     for run in args.runs or RUNS:
-        if run == "classifier":
-            names, kinds = read_kinds(CAPTIONS)
+        names, kinds = read_kinds(CAPTIONS)
+        if run == "evaluation":
+            figures = evaluate_context(len(names), args.device)
+        elif run == "classifier":
             figures = train_classifier(images, labels, kinds, len(names), WEIGHTS_DIR)
         elif run == "unconditional":
             figures = train_network(run, images, labels, WEIGHTS_DIR, context=False, bf16=args.bf16)
@@ -282,6 +305,7 @@ def main() -> None:
                 run, images, labels, WEIGHTS_DIR, context=True, epochs=CONTEXT_EPOCHS, start=start, bf16=args.bf16
             )
         record(run, figures | made_on)
+        (WEIGHTS_DIR / f"{run}.checkpoint").unlink(missing_ok=True)  # done; the next call begins anew
         print(f"{run}: {json.dumps({k: v for k, v in figures.items() if k != 'loss_per_epoch'})}")
 
 
