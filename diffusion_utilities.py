@@ -35,7 +35,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from torchvision import transforms
 from torchvision.utils import make_grid, save_image
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 __all__ = [
     "torch",  # so that a snippet runs right after `from diffusion_utilities import *`

@@ -26,7 +26,7 @@ class TestStoredLab:
     def test_is_small_and_names_no_machine(self, path):
         assert path.stat().st_size < 3 * 2**20
         notebook = json.loads(path.read_text())
-        assert "widgets" not in notebook["metadata"]
+        assert "widgets" not in notebook["metadata"] and "widget-view" not in path.read_text()
         for cell in notebook["cells"]:
             outputs = cell.get("outputs", [])
             shown = [output.get("text", output.get("data", {}).get("text/plain", "")) for output in outputs]
