@@ -15,7 +15,8 @@ help:
 	@echo "make clean      remove the environment"
 
 lab: $(VENV)/lab.done
-	$(BIN)/jupyter lab L1_Sampling/L1_Sampling.ipynb
+	$(BIN)/jupyter trust $(LABS)
+	$(BIN)/jupyter lab $(firstword $(LABS))
 
 test: $(VENV)/test.done
 	$(BIN)/python -m ruff check .
