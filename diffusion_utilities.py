@@ -629,15 +629,10 @@ def sample_ddpm(
     Raises:
         ValueError: n_sample or save_rate below 1.
     """
-    schedule, model = schedule or _default_schedule(), model or _pretrained("model_trained")
-
-    def step(x: Tensor, t: int, t_next: int, pred_noise: Tensor, z: Tensor) -> Tensor:
-        return denoise_add_noise(x, t, pred_noise, z, schedule)
-
-    pairs = step_pairs(schedule.timesteps, schedule.timesteps)
-    return _sample(
-        n_sample, pairs, step, model=model, schedule=schedule, save_rate=save_rate, seed=seed, progress=progress
-    )
+    return sample_ddpm_context(
+        n_sample, None, save_rate,
+        model=model or _pretrained("model_trained"), schedule=schedule, seed=seed, progress=progress,
+    )  # fmt: skip
 
 
 def sample_ddpm_incorrect(
@@ -666,7 +661,7 @@ def sample_ddpm_incorrect(
 
 def sample_ddpm_context(
     n_sample: int,
-    context: Tensor,
+    context: Tensor | None,
     save_rate: int = 20,
     *,
     guidance: float = 1.0,
@@ -679,6 +674,7 @@ def sample_ddpm_context(
 
     Args:
         context: (n_sample, n_cfeat), one row for each sample; the classes are hero, non-hero, food, spell, side-facing.
+            None is no context.
         guidance: w; 1 is the plain context, 0 ignores it, above 1 exaggerates it (see :func:`guided_noise`).
 
     Other arguments and results as in :func:`sample_ddpm`.
@@ -720,20 +716,15 @@ def sample_ddim(
     Raises:
         ValueError: n_sample or save_rate below 1, n not in 1 … T, or eta not in 0 … 1.
     """
-    schedule, model = schedule or _default_schedule(), model or _pretrained("model_trained")
-
-    def step(x: Tensor, t: int, t_next: int, pred_noise: Tensor, z: Tensor) -> Tensor:
-        return denoise_ddim(x, t, t_next, pred_noise, eta, z, schedule)
-
-    pairs = step_pairs(n, schedule.timesteps)
-    return _sample(
-        n_sample, pairs, step, model=model, schedule=schedule, save_rate=save_rate, seed=seed, progress=progress
-    )
+    return sample_ddim_context(
+        n_sample, None, n, eta=eta, save_rate=save_rate,
+        model=model or _pretrained("model_trained"), schedule=schedule, seed=seed, progress=progress,
+    )  # fmt: skip
 
 
 def sample_ddim_context(
     n_sample: int,
-    context: Tensor,
+    context: Tensor | None,
     n: int = 20,
     *,
     guidance: float = 1.0,
