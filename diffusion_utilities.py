@@ -6,17 +6,20 @@
 4. Samplers               from pure noise to sprites, along a list of steps
 5. Sprites                the data set, batch by batch
 6. Pictures               grids, film strips, animations
-7. Quality                the sprite classifier, the nearest sprite
+7. Quality                how good, how varied, how obedient samples are, and whether they copy
 
 Notation, the same in every lab: T = 500 noise levels; t = 0 is a clean picture, t = T pure noise (libraries that count
 from 0 call our t their t - 1);
 b_t, a_t, ab_t = β_t, α_t = 1 - β_t, ᾱ_t = α_1 ⋯ α_t; pictures x have shape (n, 3, 16, 16) and values in [-1, 1].
-DDPM means Ho et al. 2020 (arXiv 2006.11239), DDIM Song et al. 2020 (arXiv 2010.02502).
+DDPM means Ho et al. 2020 (arXiv 2006.11239), DDIM Song et al. 2020 (arXiv 2010.02502), DPM-Solver++ Lu et al. 2022
+(arXiv 2211.01095).
 """
 
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 import math
 import warnings
 from collections.abc import Callable, Iterator
@@ -42,12 +45,14 @@ __all__ = [
     "NoiseSchedule", "linear_schedule",
     "ResidualConvBlock", "UnetDown", "UnetUp", "EmbedFC", "ContextUnet",
     "load_pretrained", "save_weights", "ema_update", "evaluating",
-    "perturb_input", "denoise_add_noise", "denoise_ddim", "guided_noise",
+    "perturb_input", "denoise_add_noise", "predict_x0", "denoise_ddim", "denoise_dpm", "guided_noise",
     "step_pairs", "sample_ddpm", "sample_ddpm_incorrect", "sample_ddpm_context", "sample_ddim", "sample_ddim_context",
+    "sample_dpm", "sample_dpm_context",
     "CLASS_NAMES", "CustomDataset", "transform", "load_sprites", "sprite_tensors", "augment", "sprite_batches",
     "to_unit", "unorm", "norm_all", "norm_torch", "gen_tst_context",
     "show_images", "plot_grid", "plot_sample", "compare_samples", "film_strip",
-    "SpriteClassifier", "nearest_sprite",
+    "SpriteClassifier", "load_classifier", "frechet_sprite_distance", "precision_recall", "class_accuracy",
+    "nearest_sprite", "background_error",
 ]  # fmt: skip
 
 ROOT = Path(__file__).resolve().parent
@@ -325,6 +330,35 @@ def default_device() -> torch.device:
     return torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
 
 
+def _check_hash(path: Path) -> None:
+    """Warn where a file of ``weights/`` is not the one that ``weights/metrics.json`` describes."""
+    record = WEIGHTS_DIR / "metrics.json"
+    if path.resolve().parent != WEIGHTS_DIR or not record.is_file():
+        return
+    expected = json.loads(record.read_text()).get("sha256", {}).get(path.name)
+    if expected and hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+        warnings.warn(
+            f"{path.name} is not the file that weights/metrics.json describes: its SHA-256 differs. It is damaged, "
+            "or was trained again; the figures of the model card do not hold for it.",
+            stacklevel=4,
+        )
+
+
+def _read_state(path: Path) -> dict[str, Tensor]:
+    """The state_dict in a file; a ValueError where there is none."""
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in WEIGHTS_DIR.glob("*.pth")))
+        raise FileNotFoundError(f"no checkpoint at {path}; by name there are: {known or 'none'}")
+    _check_hash(path)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises a different type for every way in which a file can be broken
+        raise ValueError(f"{path} is not a complete PyTorch checkpoint: {error}") from error
+    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
+        raise ValueError(f"{path} holds no state_dict, that is a dictionary of tensors")
+    return state
+
+
 def load_pretrained(name_or_path: str | Path, device: torch.device | str | None = None) -> ContextUnet:
     """A trained network in evaluation mode, its sizes read off the checkpoint.
 
@@ -339,15 +373,7 @@ def load_pretrained(name_or_path: str | Path, device: torch.device | str | None 
     path = Path(name_or_path)
     if path.suffix == "":
         path = WEIGHTS_DIR / f"{path.name}.pth" if path.parent == Path() else path.with_suffix(".pth")
-    if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in WEIGHTS_DIR.glob("*.pth")))
-        raise FileNotFoundError(f"no checkpoint at {path}; by name there are: {known or 'none'}")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a different type for every way in which a file can be broken
-        raise ValueError(f"{path} is not a complete PyTorch checkpoint: {error}") from error
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise ValueError(f"{path} holds no state_dict, that is a dictionary of tensors")
+    state = _read_state(path)
     try:
         n_feat, in_channels, _, _ = state["init_conv.conv1.0.weight"].shape
         _, n_cfeat = state["contextembed1.model.0.weight"].shape
@@ -454,6 +480,18 @@ def denoise_add_noise(
     return mean + b_t.sqrt() * z
 
 
+def predict_x0(x: Tensor, t: int | Tensor, pred_noise: Tensor, schedule: NoiseSchedule | None = None) -> Tensor:
+    """The clean picture that the predicted noise implies: x̂_0 = (x_t - √(1-ᾱ_t) ε_θ) / √ᾱ_t (DDIM, equation 9).
+
+    Args:
+        x: x_t (n, 3, h, w).
+        t: the level that x is at, 0 … T, one for all or an integer tensor (n,).
+        pred_noise: ε_θ(x_t, t), same shape as x.
+    """
+    ab_t = _at((schedule or _default_schedule()).ab_t, t, x)
+    return (x - (1 - ab_t).sqrt() * pred_noise) / ab_t.sqrt()
+
+
 def denoise_ddim(
     x: Tensor,
     t: int,
@@ -466,7 +504,6 @@ def denoise_ddim(
     """One DDIM step from level t to any lower level t_prev (DDIM, equation 12, with σ as in equation 16).
 
     σ = η √((1-ᾱ_prev) / (1-ᾱ_t)) √(1 - ᾱ_t / ᾱ_prev)
-    x̂_0 = (x_t - √(1-ᾱ_t) ε_θ) / √ᾱ_t
     x_prev = √ᾱ_prev x̂_0 + √(1-ᾱ_prev-σ²) ε_θ + σ z
 
     Args:
@@ -486,11 +523,56 @@ def denoise_ddim(
         raise ValueError(f"expected {schedule.timesteps} >= t > t_prev >= 0, got t={t}, t_prev={t_prev}")
     ab_t, ab_prev = _at(schedule.ab_t, t, x), _at(schedule.ab_t, t_prev, x)
     sigma = eta * ((1 - ab_prev) / (1 - ab_t) * (1 - ab_t / ab_prev)).sqrt()
-    x0_pred = (x - (1 - ab_t).sqrt() * pred_noise) / ab_t.sqrt()
+    x0_pred = predict_x0(x, t, pred_noise, schedule)
     direction = (1 - ab_prev - sigma**2).clamp(min=0).sqrt() * pred_noise
     if z is None:
         z = torch.randn_like(x) if eta > 0 else torch.zeros_like(x)
     return ab_prev.sqrt() * x0_pred + direction + sigma * z
+
+
+def denoise_dpm(
+    x: Tensor,
+    t: int,
+    t_prev: int,
+    x0_pred: Tensor,
+    before: tuple[int, Tensor] | None = None,
+    schedule: NoiseSchedule | None = None,
+) -> Tensor:
+    """One step of DPM-Solver++(2M) from level t to any lower level t_prev (DPM-Solver++, algorithm 2).
+
+    With λ = ln(√ᾱ / √(1-ᾱ)), h = λ_prev - λ_t and r = (λ_t - λ_before) / h:
+    D = x̂_0 + (x̂_0 - x̂_0,before) / 2r, where x̂_0 will be halfway if it goes on changing as it did
+    x_prev = √(1-ᾱ_prev) / √(1-ᾱ_t) x_t + √ᾱ_prev (1 - e^-h) D
+
+    Args:
+        x: x_t (n, 3, h, w).
+        t, t_prev: the level that x is at and the one to go to, T >= t > t_prev >= 0.
+        x0_pred: x̂_0 as predicted from x_t (see :func:`predict_x0`), same shape.
+        before: the level of the step before and the x̂_0 predicted there. None makes a step of first order, D = x̂_0,
+            which is DDIM's. So is the step to t_prev = 0, where h is infinite and the result x̂_0 itself.
+
+    Raises:
+        ValueError: not T >= t > t_prev >= 0, or the level before is not above t.
+    """
+    schedule = schedule or _default_schedule()
+    if not 0 <= t_prev < t <= schedule.timesteps or (before is not None and not t < before[0] <= schedule.timesteps):
+        levels = f"t={t}, t_prev={t_prev}" + (f", before={before[0]}" if before else "")
+        raise ValueError(f"expected {schedule.timesteps} >= (level before >) t > t_prev >= 0, got {levels}")
+    if t_prev == 0:
+        return x0_pred
+    ab_t, ab_prev = _at(schedule.ab_t, t, x), _at(schedule.ab_t, t_prev, x)
+    h = _half_log_snr(ab_prev) - _half_log_snr(ab_t)
+    d = x0_pred
+    if before is not None:
+        t_before, x0_before = before
+        r = (_half_log_snr(ab_t) - _half_log_snr(_at(schedule.ab_t, t_before, x))) / h
+        d = x0_pred + (x0_pred - x0_before) / (2 * r)
+    return ((1 - ab_prev) / (1 - ab_t)).sqrt() * x - ab_prev.sqrt() * torch.expm1(-h) * d
+
+
+def _half_log_snr(ab_t: Tensor) -> Tensor:
+    """λ = ln(√ᾱ / √(1-ᾱ)), half the logarithm of the signal-to-noise ratio."""
+    return 0.5 * (ab_t.log() - (1 - ab_t).log())
 
 
 def guided_noise(pred_cond: Tensor, pred_uncond: Tensor, guidance: float) -> Tensor:
@@ -746,6 +828,64 @@ def sample_ddim_context(
 
     def step(x: Tensor, t: int, t_next: int, pred_noise: Tensor, z: Tensor) -> Tensor:
         return denoise_ddim(x, t, t_next, pred_noise, eta, z, schedule)
+
+    pairs = step_pairs(n, schedule.timesteps)
+    return _sample(
+        n_sample, pairs, step, model=model, schedule=schedule, save_rate=save_rate, seed=seed, progress=progress,
+        context=context, guidance=guidance,
+    )  # fmt: skip
+
+
+def sample_dpm(
+    n_sample: int,
+    n: int = 10,
+    *,
+    save_rate: int = 1,
+    model: Callable | None = None,
+    schedule: NoiseSchedule | None = None,
+    seed: int | None = None,
+    progress: bool = True,
+) -> tuple[Tensor, np.ndarray]:
+    """Draw sprites by DPM-Solver++(2M) in ``n`` steps, spread evenly over the T levels (see :func:`denoise_dpm`).
+
+    Arguments and results as in :func:`sample_ddim`.
+
+    Raises:
+        ValueError: n_sample or save_rate below 1, or n not in 1 … T.
+    """
+    return sample_dpm_context(
+        n_sample, None, n, save_rate=save_rate,
+        model=model or _pretrained("model_trained"), schedule=schedule, seed=seed, progress=progress,
+    )  # fmt: skip
+
+
+def sample_dpm_context(
+    n_sample: int,
+    context: Tensor | None,
+    n: int = 10,
+    *,
+    guidance: float = 1.0,
+    save_rate: int = 1,
+    model: Callable | None = None,
+    schedule: NoiseSchedule | None = None,
+    seed: int | None = None,
+    progress: bool = True,
+) -> tuple[Tensor, np.ndarray]:
+    """:func:`sample_dpm` of sprites that follow a context; ``context`` and ``guidance`` as in
+    :func:`sample_ddpm_context`.
+
+    Raises:
+        ValueError: n_sample or save_rate below 1, n not in 1 … T, or context of another shape or not finite.
+    """
+    schedule, model = schedule or _default_schedule(), model or _pretrained("context_model_trained")
+    before = None
+
+    def step(x: Tensor, t: int, t_next: int, pred_noise: Tensor, z: Tensor) -> Tensor:
+        nonlocal before
+        x0_pred = predict_x0(x, t, pred_noise, schedule)
+        x_next = denoise_dpm(x, t, t_next, x0_pred, before, schedule)
+        before = t, x0_pred
+        return x_next
 
     pairs = step_pairs(n, schedule.timesteps)
     return _sample(
@@ -1054,6 +1194,89 @@ class SpriteClassifier(nn.Module):
         """Pictures (n, 3, h, w) in [-1, 1] → scores of the classes (n, n_classes) and of the kinds (n, n_kinds)."""
         h = self.features(x)
         return self.class_head(h), self.kind_head(h)
+
+
+def load_classifier(device: torch.device | str | None = None) -> SpriteClassifier:
+    """The shipped classifier in evaluation mode.
+
+    Raises:
+        FileNotFoundError, ValueError: the file is not there, or cut short.
+    """
+    state = _read_state(WEIGHTS_DIR / "sprite_classifier.pth")
+    classifier = SpriteClassifier(len(state["class_head.bias"]), len(state["kind_head.bias"]))
+    classifier.load_state_dict(state)
+    return classifier.to(device or default_device()).eval()
+
+
+class _Features(nn.Module):
+    """The classifier without its heads, in the form that torchmetrics wants."""
+
+    def __init__(self, classifier: SpriteClassifier) -> None:
+        super().__init__()
+        self.classifier, self.num_features = classifier, classifier.class_head.in_features
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.classifier.features(x)
+
+
+@torch.no_grad()
+def frechet_sprite_distance(samples: Tensor, reference: Tensor, classifier: SpriteClassifier) -> float:
+    """How far apart two sets of pictures (n, 3, h, w) and (m, 3, h, w) are, as the classifier sees them; 0 is equal.
+
+    The Fréchet distance of Heusel et al. 2017 (arXiv 1706.08500, equation 6) between normal distributions fitted to the
+    features of both sets, |μ_1 - μ_2|² + Tr(Σ_1 + Σ_2 - 2 (Σ_1 Σ_2)^½), with our classifier in the place of Inception.
+    Two samples of one distribution are not at 0 either: compare only sets of the same size.
+    """
+    from torchmetrics.image.fid import FrechetInceptionDistance  # a slow import, for measuring only
+
+    metric = FrechetInceptionDistance(_Features(classifier), normalize=True).to(samples.device)
+    for pictures, real in ((reference, True), (samples, False)):
+        for batch in pictures.split(512):
+            metric.update(batch, real=real)
+    return metric.compute().item()
+
+
+@torch.no_grad()
+def precision_recall(
+    samples: Tensor, reference: Tensor, classifier: SpriteClassifier, k: int = 3
+) -> tuple[float, float]:
+    """Precision: the share of samples that look like the reference; recall: the share of it that the samples cover.
+
+    A picture is covered by a set if it lies, in the classifier's features, no farther from one of its members than that
+    member's k-th neighbour in the set (Kynkäänniemi et al. 2019, arXiv 1904.06991). Mess has low precision, and samples
+    that are all alike have low recall. Both sets are (n, 3, h, w).
+
+    Raises:
+        ValueError: a set has no more than k pictures.
+    """
+    if min(len(samples), len(reference)) <= k:
+        raise ValueError(f"expected more than k={k} pictures in each set, got {len(samples)} and {len(reference)}")
+    ours, real = (torch.cat([classifier.features(batch) for batch in x.split(512)]) for x in (samples, reference))
+
+    def covered(points: Tensor, by: Tensor) -> float:
+        radius = torch.cdist(by, by).kthvalue(k + 1, dim=1).values  # (n,); the nearest of all is the point itself
+        return (torch.cdist(points, by) <= radius).any(dim=1).float().mean().item()
+
+    return covered(ours, by=real), covered(real, by=ours)
+
+
+@torch.no_grad()
+def class_accuracy(samples: Tensor, context: Tensor, classifier: SpriteClassifier) -> Tensor:
+    """Of the samples (n, 3, h, w) of each class asked for, one-hot (n, classes), the share recognised: (classes,).
+
+    NaN for a class that nobody asked for.
+    """
+    right = classifier(samples)[0].argmax(dim=1) == context.to(samples).argmax(dim=1)
+    return (context.to(samples) * right[:, None]).sum(dim=0) / context.to(samples).sum(dim=0)
+
+
+def background_error(samples: Tensor, sprites: Tensor) -> float:
+    """How far the background of the samples is from white, as mean absolute error in steps of 1/255.
+
+    The background is what is white in every one of the real ``sprites``: the outermost pixels at the corners.
+    """
+    background = (sprites == 1).all(dim=1).all(dim=0)  # (h, w)
+    return (samples.clamp(-1, 1)[:, :, background] - 1).abs().mean().item() * 127.5
 
 
 def nearest_sprite(samples: Tensor, sprites: Tensor) -> tuple[Tensor, Tensor]:

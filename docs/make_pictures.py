@@ -11,7 +11,7 @@ from PIL import Image
 
 DOCS = Path(__file__).resolve().parent
 sys.path.insert(0, str(DOCS.parent))
-from diffusion_utilities import sample_ddpm, sample_ddpm_context, to_unit
+from diffusion_utilities import sample_ddim, sample_ddim_context, sample_ddpm, sample_ddpm_context, to_unit
 
 
 def mosaic(sprites: torch.Tensor | np.ndarray, rows: int, scale: int) -> Image.Image:
@@ -31,11 +31,15 @@ def main() -> None:
         DOCS / "sprites.gif", save_all=True, append_images=pictures[1:], duration=durations, loop=0, optimize=True
     )
 
-    samples, _ = sample_ddpm(64, seed=0)
-    mosaic(samples, rows=8, scale=3).save(DOCS / "samples_unconditional.png", optimize=True)
     contexts = torch.cat([torch.eye(5), torch.zeros(1, 5), torch.eye(5)[:2]]).repeat_interleave(8, dim=0)
-    samples, _ = sample_ddpm_context(64, contexts, seed=0)
-    mosaic(samples, rows=8, scale=3).save(DOCS / "samples_context.png", optimize=True)
+    runs = {
+        "unconditional_500": sample_ddpm(64, seed=0),
+        "unconditional_25": sample_ddim(64, n=25, seed=0),
+        "context_500": sample_ddpm_context(64, contexts, seed=0),
+        "context_25": sample_ddim_context(64, contexts, n=25, seed=0),
+    }
+    for name, (samples, _) in runs.items():
+        mosaic(samples, rows=8, scale=3).save(DOCS / f"samples_{name}.png", optimize=True)
 
 
 if __name__ == "__main__":

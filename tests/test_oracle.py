@@ -102,6 +102,35 @@ def test_ddim_variance_error_halves_as_steps_double(s):
     assert ratios[-2:] == pytest.approx([2, 2], rel=0.15)
 
 
+# -------------------------------------------------------------------------------------------------------- DPM-Solver++
+
+
+def dpm_error(stride, s):
+    """Down to level 100 in steps of ``stride``: the error of the spread, against that of infinitely many steps."""
+    x, before, model = torch.ones(1, 1, 1, 1, dtype=torch.float64), None, oracle(0.0, s)
+    for t in range(T, 100, -stride):
+        x0_pred = du.predict_x0(x, t, model(x, t / T, None))
+        x, before = du.denoise_dpm(x, t, t - stride, x0_pred, before), (t, x0_pred)
+    return abs(x.item() - np.sqrt(spread(100, s) / spread(T, s)))
+
+
+@pytest.mark.parametrize("s", [0.2, 0.5, 2.0])
+def test_dpm_error_falls_fourfold_as_steps_double(s):
+    """Second order, where DDIM's error only halves."""
+    errors = [dpm_error(stride, s) for stride in (8, 4, 2)]
+    assert [errors[0] / errors[1], errors[1] / errors[2]] == pytest.approx([4, 4], rel=0.2)
+
+
+@GAUSSIANS
+@pytest.mark.parametrize("n", [1, 2, 7, 20, 33])
+def test_dpm_mean_is_exact_for_any_number_of_steps(n, m, s):
+    x, before, model = torch.full((1, 1, 1, 1), np.sqrt(AB[T]) * m, dtype=torch.float64), None, oracle(m, s)
+    for t, t_next in du.step_pairs(n, T):
+        x0_pred = du.predict_x0(x, t, model(x, t / T, None))
+        x, before = du.denoise_dpm(x, t, t_next, x0_pred, before), (t, x0_pred)
+    assert x.item() == pytest.approx(m, abs=2e-5)
+
+
 # ----------------------------------------------------------------------------------------------------------------- DDPM
 
 

@@ -16,15 +16,15 @@ def run(name, model, n_sample=2, *, context=None, schedule=SHORT, seed=0, **opti
     """One sampler by name, with whatever arguments all of them share."""
     if name.endswith("_context"):
         options["context"] = torch.zeros(n_sample, 5) if context is None else context
-    if "ddim" in name:
+    if "ddim" in name or name.startswith("dpm"):
         options.setdefault("n", 4)
     options.setdefault("progress", False)
     return getattr(du, f"sample_{name}")(n_sample, model=model, schedule=schedule, seed=seed, **options)
 
 
-SAMPLERS = ["ddpm", "ddpm_incorrect", "ddpm_context", "ddim", "ddim_context"]
+SAMPLERS = ["ddpm", "ddpm_incorrect", "ddpm_context", "ddim", "ddim_context", "dpm", "dpm_context"]
 every_sampler = pytest.mark.parametrize("name", SAMPLERS)
-STEPS = {"ddpm": T, "ddpm_incorrect": T, "ddpm_context": T, "ddim": 4, "ddim_context": 4}
+STEPS = {"ddpm": T, "ddpm_incorrect": T, "ddpm_context": T, "ddim": 4, "ddim_context": 4, "dpm": 4, "dpm_context": 4}
 
 
 # ----------------------------------------------------------------------------------------------------------- step_pairs

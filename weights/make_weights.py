@@ -1,12 +1,13 @@
 """Make the files of this folder from the sprites in ``data/``.
 
-    python weights/make_weights.py                        # all of them
-    python weights/make_weights.py unconditional          # model_0, _4, _8, _31 and model_trained.pth
-    python weights/make_weights.py context                # context_model_trained.pth
+    python weights/make_weights.py                        # all of them, then measure
     python weights/make_weights.py classifier             # sprite_classifier.pth
-    python weights/make_weights.py evaluation             # how well contexts are followed, into metrics.json
+    python weights/make_weights.py unconditional          # model_0, _4, _8, _31 and model_trained.pth
+    python weights/make_weights.py context                # context_model_31 and context_model_trained.pth
+    python weights/make_weights.py peers                  # other recipes, for comparison: figures and pictures only
+    python weights/make_weights.py --evaluate             # measure the files that are there, into metrics.json
 
-A run of the networks may be stopped at any moment (the classifier, a few minutes, starts anew). The same command goes
+A run of the networks may be stopped at any moment (the classifier, half a minute, starts anew). The same command goes
 on at the last finished epoch and ends with the same weights as a run that was not stopped, because all randomness of an
 epoch follows from the seed and the epoch's number.
 """
@@ -23,6 +24,7 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
@@ -34,18 +36,20 @@ from tqdm import tqdm
 
 WEIGHTS_DIR = Path(__file__).resolve().parent
 DATA_DIR = WEIGHTS_DIR.parent / "data"
-sys.path.insert(0, str(WEIGHTS_DIR.parent))
-from diffusion_utilities import (  # noqa: E402
+sys.path[:0] = [str(WEIGHTS_DIR), str(WEIGHTS_DIR.parent)]
+from measure import Ruler, measure_context, measure_epochs, measure_peer, measure_unconditional
+from peers import DiffusersUnet, perturb_without_root, random_shortcut_unet
+
+from diffusion_utilities import (
     CLASS_NAMES,
     ContextUnet,
+    NoiseSchedule,
     SpriteClassifier,
     augment,
     ema_update,
     linear_schedule,
-    load_pretrained,
     load_sprites,
     perturb_input,
-    sample_ddim_context,
     save_weights,
     sprite_batches,
     sprite_tensors,
@@ -56,23 +60,75 @@ LABELS = DATA_DIR / "sprite_labels_nc_1788_16x16.npy"
 CAPTIONS = DATA_DIR / "sprite_captions_1788.csv"
 
 EPOCHS = 32
-CONTEXT_EPOCHS = 6  # fewer, because the context run starts from the unconditional network
 VIEWS = 20  # an epoch shows each sprite twenty times, each time augmented anew
+CONTEXT_VIEWS = 10  # fewer, because the context run starts from the unconditional network
+PEER_EPOCHS = 2  # of the peers only the order matters, and that shows early
 BATCH_SIZE = 64
-LEARNING_RATE = 1e-3
-WARM_UP = 200  # steps
+CONV_RATE, OTHER_RATE = 0.02, 2e-3  # learning rates of Muon and AdamW
+WARM_UP = 100  # steps
+LARGEST_WEIGHT = 5.0
 EMA_DECAY = 0.999
 MASKED = 0.1  # share of training pictures whose context is hidden, so that the network also learns to draw without
 SEED = 0
-KEPT_EPOCHS = (0, 4, 8, 31)
-RUNS = ("unconditional", "context", "classifier", "evaluation")
+PREFIX = {"unconditional": "model", "context": "context_model"}  # of the files' names
+KEPT_EPOCHS = {"unconditional": (0, 4, 8, 31), "context": (31,)}
+RUNS = ("classifier", "unconditional", "context", "peers")
 
 
 def learning_rate(step: int, n_steps: int) -> float:
-    """A short straight rise, then half a cosine down to 0."""
+    """A short straight rise to 1, then half a cosine down to 0; a factor for the learning rates."""
     if step < WARM_UP:
-        return LEARNING_RATE * (step + 1) / WARM_UP
-    return LEARNING_RATE * 0.5 * (1 + math.cos(math.pi * (step - WARM_UP) / max(1, n_steps - WARM_UP)))
+        return (step + 1) / WARM_UP
+    return 0.5 * (1 + math.cos(math.pi * (step - WARM_UP) / max(1, n_steps - WARM_UP)))
+
+
+def loss_weight(t: Tensor, schedule: NoiseSchedule) -> Tensor:
+    """1/ᾱ_t, at most 5: how much the squared error at level t (n,) counts.
+
+    Where there is little picture left, the noise is easily guessed and its error small, but it decides what will be
+    drawn. An error of ε weighted by 1/ᾱ is the error of v (Salimans and Ho 2022, arXiv 2202.00512, appendix D).
+    """
+    return (1 / schedule.ab_t[t]).clamp(max=LARGEST_WEIGHT)
+
+
+def as_matrix(weight: Tensor) -> Tensor:
+    """A convolution's weight (a, b, h, w) as a matrix (a, h·w·b); it shares the memory of a channels-last weight."""
+    return weight.permute(0, 2, 3, 1).flatten(1)
+
+
+class MuonAndAdamW:
+    """Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon) for wide convolutions, AdamW for all else.
+
+    Muon makes the singular values of each step about equal, so that a matrix learns in all its directions at once.
+    torch.optim.Muon takes matrices only; it gets each convolution as a matrix that shares the weight's memory.
+    """
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        self.convs = [p for p in model.parameters() if p.ndim == 4 and min(p.shape[:2]) > 3]
+        self.matrices = [torch.nn.Parameter(as_matrix(p.detach())) for p in self.convs]
+        assert all(m.data_ptr() == p.data_ptr() for m, p in zip(self.matrices, self.convs, strict=True))
+        known = {id(p) for p in self.convs}
+        others = [p for p in model.parameters() if id(p) not in known]
+        self.parts = [
+            torch.optim.Muon(self.matrices, lr=CONV_RATE, weight_decay=0.01),
+            torch.optim.AdamW(others, lr=OTHER_RATE, weight_decay=0.01),
+        ]
+
+    def step(self, factor: float) -> None:
+        """One step, at the learning rates times ``factor``; forgets the gradients."""
+        for matrix, conv in zip(self.matrices, self.convs, strict=True):
+            matrix.grad, conv.grad = as_matrix(conv.grad), None
+        for part, rate in zip(self.parts, (CONV_RATE, OTHER_RATE), strict=True):
+            part.param_groups[0]["lr"] = rate * factor
+            part.step()
+            part.zero_grad()
+
+    def state_dict(self) -> list[dict]:
+        return [part.state_dict() for part in self.parts]
+
+    def load_state_dict(self, states: list[dict]) -> None:
+        for part, state in zip(self.parts, states, strict=True):
+            part.load_state_dict(state)
 
 
 def weights_of(model: torch.nn.Module) -> dict[str, Tensor]:
@@ -83,7 +139,7 @@ def weights_of(model: torch.nn.Module) -> dict[str, Tensor]:
 def train_epoch(
     model: ContextUnet,
     ema: ContextUnet,
-    optimizer: torch.optim.Optimizer,
+    optimizer: MuonAndAdamW,
     images: Tensor,
     labels: Tensor,
     epoch: int,
@@ -91,29 +147,27 @@ def train_epoch(
     steps: int,
     context: bool,
     bf16: bool,
+    perturb: Callable = perturb_input,
 ) -> float:
-    """Train for one epoch of ``steps`` batches; the mean loss."""
+    """Train for one epoch of ``steps`` batches; the mean squared error, not weighted."""
     schedule, device = linear_schedule().to(images.device), images.device
     generator = torch.Generator().manual_seed(1000 * SEED + epoch)  # the only randomness of this epoch
     batches = islice(sprite_batches(images, labels, min(BATCH_SIZE, len(images)), generator), steps)
     losses = []
     for i, (x, c) in enumerate(tqdm(batches, total=steps, desc=f"epoch {epoch}", leave=False, disable=None)):
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(epoch * steps + i, epochs * steps)
         t = torch.randint(1, schedule.timesteps + 1, (len(x),), generator=generator).to(device)
         noise = torch.randn(x.shape, generator=generator).to(device)
         shown = (torch.rand(len(x), 1, generator=generator) >= MASKED).to(c)
-        x_t = perturb_input(x, t, noise, schedule).contiguous(memory_format=torch.channels_last)
+        x_t = perturb(x, t, noise, schedule).contiguous(memory_format=torch.channels_last)
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             pred_noise = model(x_t, t / schedule.timesteps, c * shown if context else None)
-        loss = F.mse_loss(pred_noise.float(), noise)
-        optimizer.zero_grad()
-        loss.backward()
+        error = (pred_noise.float() - noise).square().mean(dim=(1, 2, 3))  # (n,)
+        (loss_weight(t, schedule) * error).mean().backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        optimizer.step(learning_rate(epoch * steps + i, epochs * steps))
         # early on, the average would otherwise still hold the untrained weights
         ema_update(ema, model, min(EMA_DECAY, (1 + epoch * steps + i) / (10 + epoch * steps + i)))
-        losses.append(loss.detach())
+        losses.append(error.mean().detach())
     return torch.stack(losses).mean().item()
 
 
@@ -128,10 +182,12 @@ def train_network(
     n_feat: int = 64,
     start: Path | None = None,
     bf16: bool = False,
+    model: torch.nn.Module | None = None,
+    perturb: Callable = perturb_input,
 ) -> dict:
     """Train a network, going on from ``out/{name}.checkpoint`` if that is there; write its weights to ``out``.
 
-    A new run begins with the weights in ``start``, or with random ones.
+    A new run begins with the weights in ``start``, or with random ones. ``model`` and ``perturb`` are for peers.
 
     Returns:
         what is worth recording: the loss of each epoch, seconds, the numbers of steps and images.
@@ -139,11 +195,12 @@ def train_network(
     device = images.device
     steps = max(1, views * len(images) // BATCH_SIZE)
     torch.manual_seed(SEED)
-    model = ContextUnet(3, n_feat, labels.shape[1], images.shape[-1]).to(device, memory_format=torch.channels_last)
+    model = model or ContextUnet(3, n_feat, labels.shape[1], images.shape[-1])
+    model = model.to(device, memory_format=torch.channels_last)
     if start is not None:
         model.load_state_dict(torch.load(start, map_location=device, weights_only=True))
     ema = copy.deepcopy(model).requires_grad_(False)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE)
+    optimizer = MuonAndAdamW(model)
     losses, seconds = [], 0.0
 
     checkpoint = out / f"{name}.checkpoint"
@@ -164,21 +221,20 @@ def train_network(
     for epoch in range(len(losses), epochs):
         began = time.perf_counter()
         model.train()
-        losses.append(train_epoch(model, ema, optimizer, images, labels, epoch, epochs, steps, context, bf16))
+        losses.append(train_epoch(model, ema, optimizer, images, labels, epoch, epochs, steps, context, bf16, perturb))
         seconds += time.perf_counter() - began
         print(f"{name}: epoch {epoch}, loss {losses[-1]:.4f}, {seconds:.0f} s", flush=True)
-        if not context and epoch in KEPT_EPOCHS:
-            save_weights(weights_of(model), out / f"model_{epoch}.pth")
+        if epoch in KEPT_EPOCHS.get(name, ()):
+            save_weights(weights_of(model), out / f"{PREFIX[name]}_{epoch}.pth")
         state = {"model": model.state_dict(), "ema": ema.state_dict(), "optimizer": optimizer.state_dict()}
         save_weights({**state, "losses": losses, "seconds": seconds, "settings": settings}, checkpoint)
-    save_weights(weights_of(ema), out / ("context_model_trained.pth" if context else "model_trained.pth"))
+    save_weights(weights_of(ema), out / f"{PREFIX.get(name, name)}_trained.pth")
     return {
         "loss_per_epoch": [round(loss, 5) for loss in losses],
         "epochs": epochs,
         "steps": steps * epochs,
         "images_shown": steps * epochs * BATCH_SIZE,
         "seconds": round(seconds),
-        "bf16": bf16,
     }
 
 
@@ -238,28 +294,37 @@ def train_classifier(images: Tensor, labels: Tensor, kinds: np.ndarray, n_kinds:
     }
 
 
-@torch.no_grad()
-def evaluate_context(n_kinds: int, device: str, per_class: int = 40) -> dict:
-    """The share of context samples to which the classifier gives the class asked for, by guidance weight."""
-    classifier = SpriteClassifier(len(CLASS_NAMES), n_kinds).to(device).eval()
-    classifier.load_state_dict(torch.load(WEIGHTS_DIR / "sprite_classifier.pth", weights_only=True))
-    model = load_pretrained("context_model_trained", device)
-    context = torch.eye(len(CLASS_NAMES)).repeat_interleave(per_class, dim=0)
-    accuracy = {}
-    for guidance in (1, 2, 3, 5):
-        samples, _ = sample_ddim_context(len(context), context, n=25, guidance=guidance, model=model, seed=SEED)
-        right = classifier(samples)[0].argmax(dim=1).cpu() == context.argmax(dim=1)
-        by_class = right.float().view(-1, per_class).mean(dim=1)
-        shares = dict(zip((*CLASS_NAMES, "all"), [*by_class, right.float().mean()], strict=True))
-        accuracy[f"w = {guidance}"] = {name: round(share.item(), 3) for name, share in shares.items()}
-    return {"context_accuracy": accuracy, "samples_per_class": per_class, "sampler": "DDIM, 25 steps"}
+PEERS = {
+    "ours": (lambda: ContextUnet(3, 64, 5, 16), perturb_input),
+    "missing_root": (lambda: ContextUnet(3, 64, 5, 16), perturb_without_root),
+    "random_shortcut": (random_shortcut_unet, perturb_input),
+    "public_recipe": (random_shortcut_unet, perturb_without_root),
+    "diffusers": (DiffusersUnet, perturb_input),
+}
+
+
+def run_peers(images: Tensor, labels: Tensor, out: Path, bf16: bool) -> dict:
+    """Train each of the peers in the same way and for the same short time, and measure it."""
+    ruler, figures = Ruler(images), {}
+    for name, (build, perturb) in PEERS.items():
+        torch.manual_seed(SEED)
+        model = build()
+        n_parameters = sum(p.numel() for p in model.parameters())
+        settings = {"context": False, "epochs": PEER_EPOCHS, "bf16": bf16, "model": model, "perturb": perturb}
+        run = train_network(f"peer_{name}", images, labels, out, **settings)
+        averaged = torch.load(out / f"peer_{name}_trained.pth", map_location=images.device, weights_only=True)
+        model.load_state_dict(averaged)
+        figures[name] = run | {"parameters": n_parameters, "quality": measure_peer(name, model, ruler, bf16)}
+    return figures
 
 
 def record(entry: str, values: dict) -> None:
-    """Put one run's figures into metrics.json."""
+    """Put one run's figures, and the hashes of the files as they are now, into metrics.json."""
     path = WEIGHTS_DIR / "metrics.json"
     metrics = json.loads(path.read_text()) if path.exists() else {}
     metrics[entry] = values
+    files = [path for path in sorted(WEIGHTS_DIR.glob("*.pth")) if not path.name.startswith("peer_")]
+    metrics["sha256"] = {path.name: sha256(path) for path in files}
     part = path.with_suffix(".part")
     part.write_text(json.dumps(dict(sorted(metrics.items())), indent=2) + "\n")
     part.replace(path)
@@ -272,6 +337,7 @@ def sha256(path: Path) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="*", metavar="RUN", help=f"{', '.join(RUNS)} (default: all, in this order)")
+    parser.add_argument("--evaluate", action="store_true", help="measure the files that are there")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument(
         "--bf16", action="store_true", help="16-bit arithmetic: twice as fast where the processor has it"
@@ -288,25 +354,34 @@ def main() -> None:
         "torch": torch.__version__,
         "python": platform.python_version(),
         "seed": SEED,
+        "bf16": args.bf16,
     }
-    for run in args.runs or RUNS:
-        names, kinds = read_kinds(CAPTIONS)
-        if run == "evaluation":
-            figures = evaluate_context(len(names), args.device)
-        elif run == "classifier":
+    everything = not args.runs and not args.evaluate
+    runs = RUNS if everything else args.runs
+    for run in runs:
+        if run == "classifier":
+            names, kinds = read_kinds(CAPTIONS)
             figures = train_classifier(images, labels, kinds, len(names), WEIGHTS_DIR)
         elif run == "unconditional":
             figures = train_network(run, images, labels, WEIGHTS_DIR, context=False, bf16=args.bf16)
-        else:
+        elif run == "context":
             start = WEIGHTS_DIR / "model_trained.pth"
             if not start.exists():
                 parser.error(f"the context run starts from {start}; make it first: make_weights.py unconditional")
             figures = train_network(
-                run, images, labels, WEIGHTS_DIR, context=True, epochs=CONTEXT_EPOCHS, start=start, bf16=args.bf16
+                run, images, labels, WEIGHTS_DIR, context=True, views=CONTEXT_VIEWS, start=start, bf16=args.bf16
             )
-        record(run, figures | made_on)
-        (WEIGHTS_DIR / f"{run}.checkpoint").unlink(missing_ok=True)  # done; the next call begins anew
-        print(f"{run}: {json.dumps({k: v for k, v in figures.items() if k != 'loss_per_epoch'})}")
+        else:
+            figures = run_peers(images, labels, WEIGHTS_DIR, args.bf16)
+        record(run, figures | {"made_on": made_on})
+    if everything or args.evaluate:
+        ruler = Ruler(images)
+        figures = measure_unconditional(ruler, args.bf16)
+        figures |= measure_epochs(ruler, labels, args.bf16) | measure_context(ruler, labels, args.bf16)
+        record("evaluation", figures | {"made_on": made_on})
+    for run in runs:  # all is done; the next call begins anew
+        for path in WEIGHTS_DIR.glob("peer_*.checkpoint" if run == "peers" else f"{run}.checkpoint"):
+            path.unlink()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,121 @@
+"""Write the tables of ``README.md`` from ``metrics.json``, so that none is typed: ``python weights/card.py``."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+WEIGHTS_DIR = Path(__file__).resolve().parent
+sys.path.insert(0, str(WEIGHTS_DIR.parent))
+from diffusion_utilities import CLASS_NAMES
+
+PEER_WORDS = {
+    "ours": "ours",
+    "missing_root": "noise without its square root",
+    "random_shortcut": "random shortcut",
+    "public_recipe": "both: the public recipe",
+    "diffusers": "diffusers' UNet2DModel",
+}
+
+
+def table(head: list[str], rows: list[list[object]]) -> str:
+    """A Markdown table; all columns but the first are numbers, on the right."""
+    lines = [head, [":--"] + ["--:"] * (len(head) - 1), *rows]
+    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
+
+
+def pm(figure: dict, digits: int = 2) -> str:
+    """Mean ± standard deviation."""
+    return f"{figure['mean']:.{digits}f} ± {figure['std']:.{digits}f}"
+
+
+def percent(figure: dict) -> str:
+    return f"{100 * figure['mean']:.1f} ± {100 * figure['std']:.1f}"
+
+
+def files(metrics: dict) -> str:
+    rows = [[f"`{name}`", f"`{digest}`"] for name, digest in metrics["sha256"].items()]
+    return table(["file", "SHA-256"], rows)
+
+
+def runs(metrics: dict) -> str:
+    rows = []
+    for name in ("unconditional", "context"):
+        run = metrics[name]
+        loss = run["loss_per_epoch"]
+        some = " → ".join(f"{loss[i]:.4f}" for i in sorted({0, 4, 8, 16, 24, len(loss) - 1}))
+        rows.append([name, run["epochs"], f"{run['images_shown']:,}", round(run["seconds"] / 60), some])
+    return table(["run", "epochs", "images shown", "minutes", "error in epochs 0, 4, 8, 16, 24, 31"], rows)
+
+
+def quality(metrics: dict) -> str:
+    head = ["1,788 pictures", "FSD", "precision", "recall", "background error", "nearest", "nearest, grey"]
+    rows = [
+        [name, pm(q["fsd"], 1), pm(q["precision"]), pm(q["recall"]), pm(q["background_error"])]
+        + [pm(q["nearest"], 3), pm(q["nearest_grey"], 3)]
+        for name, q in metrics["evaluation"]["quality"].items()
+    ]
+    return table(head, rows)
+
+
+def copying(metrics: dict) -> str:
+    found = metrics["evaluation"]["distance_to_nearest_training_sprite"]
+    head = ["distance", *next(iter(found.values()))]
+    return table(head, [[name, *(f"{d:.3f}" for d in levels.values())] for name, levels in found.items()])
+
+
+def context(metrics: dict) -> str:
+    evaluation = metrics["evaluation"]
+    rows = [
+        [w, *(percent(shares[name]) for name in CLASS_NAMES), pm(q["fsd"], 1), pm(q["precision"]), pm(q["recall"])]
+        for (w, shares), q in zip(
+            evaluation["context_accuracy"].items(), evaluation["context_quality"].values(), strict=True
+        )
+    ]
+    return table(["guidance", *(f"{name}, %" for name in CLASS_NAMES), "FSD", "precision", "recall"], rows)
+
+
+def peers(metrics: dict) -> str:
+    rows = []
+    for name, words in PEER_WORDS.items():
+        peer = metrics["peers"][name]
+        walk, few = peer["quality"].values()
+        rows.append(
+            [words, f"{peer['parameters']:,}", f"{peer['loss_per_epoch'][-1]:.3f}", pm(walk["fsd"], 0)]
+            + [pm(few["fsd"], 0), pm(walk["precision"]), pm(walk["recall"]), pm(walk["background_error"], 1)]
+        )
+    walk, few = metrics["peers"]["ours"]["quality"]
+    head = ["recipe", "parameters", "error", f"FSD, {walk}", f"FSD, {few}", "precision", "recall", "background error"]
+    return table(head, rows)
+
+
+def variants(metrics: dict) -> str:
+    """The kept epochs and the kinds of batch-norm statistics, all by DDIM in 25 steps."""
+    evaluation = metrics["evaluation"]
+    rows = [[f"`{name}.pth`", pm(fsd, 1)] for name, fsd in evaluation["fsd_by_epoch"].items()]
+    rows += [[f"`model_trained.pth`, {name}", pm(fsd, 1)] for name, fsd in evaluation["fsd_by_batch_norm"].items()]
+    return table(["network", "FSD, DDIM in 25 steps"], rows)
+
+
+TABLES = {f.__name__: f for f in (files, runs, quality, copying, context, peers, variants)}
+
+
+def with_tables(text: str, metrics: dict) -> str:
+    """The card with each block from ``<!-- NAME -->`` to ``<!-- / -->`` made anew."""
+
+    def made(match: re.Match) -> str:
+        return f"<!-- {match[1]} -->\n{TABLES[match[1]](metrics)}\n<!-- / -->"
+
+    return re.sub(r"<!-- (\w+) -->\n.*?<!-- / -->", made, text, flags=re.DOTALL)
+
+
+def main() -> None:
+    metrics = json.loads((WEIGHTS_DIR / "metrics.json").read_text())
+    card = WEIGHTS_DIR / "README.md"
+    card.write_text(with_tables(card.read_text(encoding="utf-8"), metrics), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

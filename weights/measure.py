@@ -1,0 +1,189 @@
+"""Measure the files of this folder, for ``make_weights.py --evaluate``; the model card's figures are from here.
+
+Each figure is a mean over three seeds with its standard deviation. Seed i has its own reference, 1,788 sprites that the
+generator of ``data/`` draws anew, and its own start noise. FSD is the Fréchet sprite distance of the module.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+sys.path[:0] = [str(ROOT), str(ROOT / "data"), str(DOCS)]
+from make_pictures import mosaic
+from make_sprites import fresh_sprites, to_arrays
+
+from diffusion_utilities import (
+    CLASS_NAMES,
+    background_error,
+    class_accuracy,
+    frechet_sprite_distance,
+    linear_schedule,
+    load_classifier,
+    load_pretrained,
+    nearest_sprite,
+    perturb_input,
+    precision_recall,
+    sample_ddim_context,
+    sample_ddpm_context,
+    sprite_batches,
+    sprite_tensors,
+)
+
+SEEDS = (0, 1, 2)
+FRESH_SEED = 100  # seed i has the reference of generator seed 100 + i, and for the floor that of 200 + i
+BATCH = 149  # 12 batches make 1,788 samples
+GUIDANCE = (0, 1, 2, 3)
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Mean and standard deviation of one figure over the seeds."""
+    return {"mean": round(float(np.mean(values)), 4), "std": round(float(np.std(values, ddof=1)), 4)}
+
+
+def draw(sample: Callable, count: int, seed: int, context: Tensor | None, bf16: bool, **options: object) -> Tensor:
+    """``count`` samples of a sampler in batches, each with a seed of its own."""
+    samples, device = [], next(options["model"].parameters()).device.type
+    for start in range(0, count, BATCH):
+        rows = None if context is None else context[start : start + BATCH]
+        with torch.autocast(device, torch.bfloat16, enabled=bf16):
+            x, _ = sample(
+                min(BATCH, count - start), rows, seed=10_000 * seed + start, save_rate=500, progress=False, **options
+            )
+        samples.append(x.float())
+    return torch.cat(samples)
+
+
+class Ruler:
+    """What samples are measured against: the classifier, the training sprites, and for each seed fresh sprites."""
+
+    def __init__(self, images: Tensor) -> None:
+        self.images, self.classifier = images, load_classifier(images.device)
+        self.fresh = [self._fresh(FRESH_SEED + seed) for seed in SEEDS]
+        self.other_fresh = [self._fresh(2 * FRESH_SEED + seed) for seed in SEEDS]
+
+    def _fresh(self, seed: int) -> Tensor:
+        return sprite_tensors(*to_arrays(fresh_sprites(len(self.images), seed)), self.images.device)[0]
+
+    def quality(self, sets: list[Tensor]) -> dict:
+        """The figures of three sets of pictures, one a seed."""
+        figures = {"fsd": [], "precision": [], "recall": [], "background_error": [], "nearest": [], "nearest_grey": []}
+        for x, fresh in zip(sets, self.fresh, strict=True):
+            figures["fsd"].append(frechet_sprite_distance(x, fresh, self.classifier))
+            precision, recall = precision_recall(x, fresh, self.classifier)
+            figures["precision"].append(precision)
+            figures["recall"].append(recall)
+            figures["background_error"].append(background_error(x, self.images))
+            # turning hues leaves the mean of the three colours as it is, so a recoloured copy has a grey distance of 0
+            figures["nearest"].append(nearest_sprite(x, self.images)[0].median().item())
+            grey, known = x.mean(dim=1, keepdim=True), self.images.mean(dim=1, keepdim=True)
+            figures["nearest_grey"].append(nearest_sprite(grey, known)[0].median().item())
+        return {name: spread(values) for name, values in figures.items()}
+
+
+def closest(x: Tensor, images: Tensor) -> dict[str, float]:
+    """How near the nearest training sprite is: quantiles over the samples, for the question of copying."""
+    distance = nearest_sprite(x, images)[0]
+    levels = {"least": 0.0, "1 %": 0.01, "10 %": 0.1, "median": 0.5, "90 %": 0.9}
+    return {name: round(distance.quantile(level).item(), 4) for name, level in levels.items()}
+
+
+def settled(model: torch.nn.Module, images: Tensor, labels: Tensor, batches: int = 200) -> torch.nn.Module:
+    """A copy whose batch-norm statistics are plain means over ``batches`` batches, the weights standing still."""
+    model, schedule = copy.deepcopy(model).train(), linear_schedule().to(images.device)
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.reset_running_stats()
+            module.momentum = None  # a plain mean
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for (x, _), _ in zip(sprite_batches(images, labels, 64, generator), range(batches), strict=False):
+            t = torch.randint(1, 501, (len(x),), generator=generator).to(x.device)
+            model(perturb_input(x, t, torch.randn(x.shape, generator=generator).to(x), schedule), t / 500)
+    return model.eval()
+
+
+def measure_unconditional(ruler: Ruler, bf16: bool) -> dict:
+    """The unconditional network at full and at 25 steps, beside what any figure must be compared with."""
+    n, images = len(ruler.images), ruler.images
+    noise = [torch.randn(images.shape, generator=torch.Generator().manual_seed(seed)).to(images) for seed in SEEDS]
+    figures = {
+        "fresh sprites": ruler.quality(ruler.other_fresh),
+        "training sprites": ruler.quality([images] * len(SEEDS)),
+        "pure noise": ruler.quality(noise),
+    }
+    model = load_pretrained("model_trained", images.device)
+    copying = {"fresh sprites": closest(ruler.other_fresh[0], images)}
+    for name, sampler, options in (
+        ("DDIM, 25 steps", sample_ddim_context, {"n": 25}),
+        ("DDPM, 500 steps", sample_ddpm_context, {}),
+    ):
+        sets = [draw(sampler, n, seed, None, bf16, model=model, **options) for seed in SEEDS]
+        figures[name] = ruler.quality(sets)
+        copying[name] = closest(sets[0], images)
+        print(name, figures[name], flush=True)
+    return {"quality": figures, "distance_to_nearest_training_sprite": copying, "samples": n}
+
+
+def measure_epochs(ruler: Ruler, labels: Tensor, bf16: bool) -> dict:
+    """The kept epochs, and the averaged weights with other batch-norm statistics; all by DDIM in 25 steps."""
+
+    def fsd(model: Callable) -> dict:
+        sets = [draw(sample_ddim_context, len(labels), seed, None, bf16, model=model, n=25) for seed in SEEDS]
+        return ruler.quality(sets)["fsd"]
+
+    device = ruler.images.device
+    by_epoch = {f"model_{epoch}": fsd(load_pretrained(f"model_{epoch}", device)) for epoch in (0, 4, 8, 31)}
+    model = load_pretrained("model_trained", device)
+    norm = {"running statistics": fsd(model), "settled statistics": fsd(settled(model, ruler.images, labels))}
+
+    class BatchStatistics(torch.nn.Module):
+        """The network with the statistics of the samples at hand, all of one noise level."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.network, self.n_cfeat = copy.deepcopy(model), model.n_cfeat
+
+        def forward(self, x: Tensor, t: Tensor, c: Tensor | None) -> Tensor:
+            return self.network.train()(x, t, c)
+
+    norm["statistics of the samples of one level"] = fsd(BatchStatistics())
+    return {"fsd_by_epoch": by_epoch, "fsd_by_batch_norm": norm}
+
+
+def measure_context(ruler: Ruler, labels: Tensor, bf16: bool) -> dict:
+    """How well contexts are followed, and at what price: DDIM in 25 steps, each class as often as in the data."""
+    model = load_pretrained("context_model_trained", labels.device)
+    quality, accuracy = {}, {}
+    for w in GUIDANCE:
+        sets = [
+            draw(sample_ddim_context, len(labels), seed, labels, bf16, model=model, n=25, guidance=w) for seed in SEEDS
+        ]
+        quality[f"w = {w}"] = ruler.quality(sets)
+        right = torch.stack([class_accuracy(x, labels, ruler.classifier) for x in sets]).cpu()  # (seeds, classes)
+        shares = {name: spread(right[:, i].tolist()) for i, name in enumerate(CLASS_NAMES)}
+        accuracy[f"w = {w}"] = shares | {"least": round(right.mean(dim=0).min().item(), 4)}
+        print("guidance", w, accuracy[f"w = {w}"], quality[f"w = {w}"], flush=True)
+    return {"context_quality": quality, "context_accuracy": accuracy}
+
+
+def measure_peer(name: str, model: Callable, ruler: Ruler, bf16: bool) -> dict:
+    """A network of the peers, sampled by DDPM's walk in 50 steps (DDIM with η = 1) and by DDIM in 25."""
+    figures = {}
+    for sampler, options in (("50 steps, η = 1", {"n": 50, "eta": 1.0}), ("25 steps, η = 0", {"n": 25})):
+        sets = [
+            draw(sample_ddim_context, len(ruler.images), seed, None, bf16, model=model, **options) for seed in SEEDS
+        ]
+        figures[sampler] = ruler.quality(sets)
+        if options["n"] == 50:
+            mosaic(sets[0][:64], rows=8, scale=3).save(DOCS / f"peer_{name}.png", optimize=True)
+    print(name, figures, flush=True)
+    return figures
