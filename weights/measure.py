@@ -34,6 +34,7 @@ from diffusion_utilities import (
     precision_recall,
     sample_ddim_context,
     sample_ddpm_context,
+    sample_dpm_context,
     sprite_batches,
     sprite_tensors,
 )
@@ -123,6 +124,7 @@ def measure_unconditional(ruler: Ruler, bf16: bool) -> dict:
     model = load_pretrained("model_trained", images.device)
     copying = {"fresh sprites": closest(ruler.other_fresh[0], images)}
     for name, sampler, options in (
+        ("DPM-Solver++, 10 steps", sample_dpm_context, {"n": 10}),
         ("DDIM, 25 steps", sample_ddim_context, {"n": 25}),
         ("DDPM, 500 steps", sample_ddpm_context, {}),
     ):
