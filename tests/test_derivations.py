@@ -7,7 +7,8 @@ import torch
 
 import diffusion_utilities as du
 
-SCHEDULE = du.linear_schedule()
+BETAS = torch.cat([torch.zeros(1, dtype=torch.float64), torch.linspace(1e-4, 0.02, 500, dtype=torch.float64)])
+TABLES = {"b_t": BETAS, "ab_t": (1 - BETAS).cumprod(0)}  # not the module's own
 LEVELS = pytest.mark.parametrize("t", [2, 50, 250, 500])
 
 
@@ -15,14 +16,10 @@ def normal(n, seed):
     return torch.randn(n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def table(name):
-    return getattr(SCHEDULE, name).double()
-
-
 @LEVELS
 def test_many_small_steps_are_one_large_one(t):
     """x_t = √α_t x_{t-1} + √β_t ε, t times over, has the mean and variance that perturb_input gives at once."""
-    b_t, ab_t = table("b_t"), table("ab_t")
+    b_t, ab_t = TABLES["b_t"], TABLES["ab_t"]
     mean, variance = 0.7, 0.0
     for s in range(1, t + 1):
         mean, variance = (1 - b_t[s]).sqrt().item() * mean, (1 - b_t[s]).item() * variance + b_t[s].item()
@@ -38,7 +35,7 @@ def test_posterior_by_bayes_and_monte_carlo(t):
 
     The regression of x_{t-1} on x_t over such pairs is the posterior's mean, its residual has the posterior's variance.
     """
-    b_t, ab_t = table("b_t"), table("ab_t")
+    b_t, ab_t = TABLES["b_t"], TABLES["ab_t"]
     n, x0 = 400_000, 0.7
     x_before = ab_t[t - 1].sqrt() * x0 + (1 - ab_t[t - 1]).sqrt() * normal(n, 1)
     x_t = (1 - b_t[t]).sqrt() * x_before + b_t[t].sqrt() * normal(n, 2)
@@ -75,7 +72,7 @@ SHARES = torch.tensor([0.2, 0.5, 0.3], dtype=torch.float64)
 @LEVELS
 def test_the_best_noise_prediction_is_the_score(t):
     """E[ε | x_t] = -√(1-ᾱ_t) ∇ log p(x_t): the mean noise among many draws near x_t, against the slope of log p."""
-    ab_t = table("ab_t")[t]
+    ab_t = TABLES["ab_t"][t]
     n = 2_000_000
     chosen = torch.multinomial(SHARES, n, replacement=True, generator=torch.Generator().manual_seed(0))
     noise = normal(n, 5)
@@ -98,7 +95,7 @@ def test_every_eta_leads_to_the_same_noise_level(t, t_prev, eta):
     noise, z = (normal(n, seed).reshape(n, 1, 1, 1) for seed in (6, 7))
     x_t = du.perturb_input(torch.full_like(noise, x0), t, noise)
     x_prev = du.denoise_ddim(x_t, t, t_prev, noise, eta, z)
-    ab_prev = table("ab_t")[t_prev]
+    ab_prev = TABLES["ab_t"][t_prev]
     assert x_prev.mean().item() == pytest.approx(
         ab_prev.sqrt().item() * x0, abs=5 * math.sqrt((1 - ab_prev) / n) + 1e-4
     )
@@ -108,7 +105,7 @@ def test_every_eta_leads_to_the_same_noise_level(t, t_prev, eta):
 @pytest.mark.parametrize("w", [0.0, 1.0, 3.0])
 def test_guidance_is_the_score_of_the_sharpened_distribution(w):
     """ε_∅ + w (ε_c - ε_∅) is the noise prediction of p(x) p(c|x)^w, here with three classes of one value each."""
-    ab_t = table("ab_t")[250]
+    ab_t = TABLES["ab_t"][250]
     x = torch.linspace(-1, 1, 9, dtype=torch.float64, requires_grad=True)
 
     def noise_of(log_p):
