@@ -81,14 +81,12 @@ def peers(metrics: dict) -> str:
     rows = []
     for name, words in PEER_WORDS.items():
         peer = metrics["peers"][name]
-        walk, few = peer["quality"].values()
-        rows.append(
-            [words, f"{peer['parameters']:,}", f"{peer['loss_per_epoch'][-1]:.3f}", pm(walk["fsd"], 0)]
-            + [pm(few["fsd"], 0), pm(walk["precision"]), pm(walk["recall"]), pm(walk["background_error"], 1)]
-        )
-    walk, few = metrics["peers"]["ours"]["quality"]
-    head = ["recipe", "parameters", "error", f"FSD, {walk}", f"FSD, {few}", "precision", "recall", "background error"]
-    return table(head, rows)
+        q, loss = peer["quality"], peer["loss_per_epoch"][-1]
+        rows.append([words, f"{peer['parameters']:,}", f"{loss:.3f}", pm(q["fsd"], 0), pm(q["precision"])])
+        rows[-1] += [pm(q["recall"]), pm(q["background_error"], 1), round(peer["seconds"] / 60, 1)]
+    return table(
+        ["recipe", "parameters", "error", "FSD", "precision", "recall", "background error", "minutes of training"], rows
+    )
 
 
 def variants(metrics: dict) -> str:
