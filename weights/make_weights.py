@@ -61,7 +61,7 @@ CAPTIONS = DATA_DIR / "sprite_captions_1788.csv"
 
 EPOCHS = 32
 VIEWS = 20  # an epoch shows each sprite twenty times, each time augmented anew
-CONTEXT_VIEWS = 7  # fewer, because the context run starts from the unconditional network
+CONTEXT_VIEWS = 6  # fewer, because the context run starts from the unconditional network
 PEER_EPOCHS = 2  # of the peers only the order matters, and that shows early
 BATCH_SIZE = 64
 CONV_RATE, OTHER_RATE = 0.02, 2e-3  # learning rates of Muon and AdamW

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import sys
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,7 @@ class Ruler:
         """The figures of three sets of pictures, one a seed."""
         figures = {"fsd": [], "precision": [], "recall": [], "background_error": [], "nearest": [], "nearest_grey": []}
         for x, fresh in zip(sets, self.fresh, strict=True):
+            x = x.clamp(-1, 1)  # as it is shown
             figures["fsd"].append(frechet_sprite_distance(x, fresh, self.classifier))
             precision, recall = precision_recall(x, fresh, self.classifier)
             figures["precision"].append(precision)
@@ -92,7 +94,7 @@ class Ruler:
 
 def closest(x: Tensor, images: Tensor) -> dict[str, float]:
     """How near the nearest training sprite is: quantiles over the samples, for the question of copying."""
-    distance = nearest_sprite(x, images)[0]
+    distance = nearest_sprite(x.clamp(-1, 1), images)[0]
     levels = {"least": 0.0, "1 %": 0.01, "10 %": 0.1, "median": 0.5, "90 %": 0.9}
     return {name: round(distance.quantile(level).item(), 4) for name, level in levels.items()}
 
@@ -106,7 +108,9 @@ def settled(model: torch.nn.Module, images: Tensor, labels: Tensor, batches: int
             module.momentum = None  # a plain mean
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for (x, _), _ in zip(sprite_batches(images, labels, 64, generator), range(batches), strict=False):
+        for (x, _), _ in zip(
+            sprite_batches(images, labels, min(64, len(images)), generator), range(batches), strict=False
+        ):
             t = torch.randint(1, 501, (len(x),), generator=generator).to(x.device)
             model(perturb_input(x, t, torch.randn(x.shape, generator=generator).to(x), schedule), t / 500)
     return model.eval()
@@ -178,9 +182,8 @@ def measure_context(ruler: Ruler, labels: Tensor, bf16: bool) -> dict:
 
 
 def measure_peer(name: str, model: torch.nn.Module, ruler: Ruler, bf16: bool) -> dict:
-    """A network of the peers, sampled on DDPM's walk in 50 steps, that is by DDIM with η = 1; 64 samples as a picture."""
-    options = {"model": model, "n": 50, "eta": 1.0}
-    sets = [draw(sample_ddim_context, len(ruler.images), seed, None, bf16, **options) for seed in SEEDS]
+    """A network of the peers, sampled by DDIM in 25 steps; 64 samples become a picture."""
+    sets = [draw(sample_ddim_context, len(ruler.images), seed, None, bf16, model=model, n=25) for seed in SEEDS]
     mosaic(sets[0][:64], rows=8, scale=3).save(DOCS / f"peer_{name}.png", optimize=True)
     figures = ruler.quality(sets)
     print(name, figures, flush=True)
