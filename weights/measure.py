@@ -108,9 +108,7 @@ def settled(model: torch.nn.Module, images: Tensor, labels: Tensor, batches: int
             module.momentum = None  # a plain mean
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
-        for (x, _), _ in zip(
-            sprite_batches(images, labels, min(64, len(images)), generator), range(batches), strict=False
-        ):
+        for x, _ in islice(sprite_batches(images, labels, min(64, len(images)), generator), batches):
             t = torch.randint(1, 501, (len(x),), generator=generator).to(x.device)
             model(perturb_input(x, t, torch.randn(x.shape, generator=generator).to(x), schedule), t / 500)
     return model.eval()
