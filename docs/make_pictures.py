@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from PIL import Image
@@ -23,6 +25,18 @@ def mosaic(sprites: torch.Tensor | np.ndarray, rows: int, scale: int) -> Image.I
     return image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
 
 
+def draw_loss_curve(path: Path) -> None:
+    """The error of each epoch of the shipped runs, from ``weights/metrics.json``."""
+    metrics = json.loads((DOCS.parent / "weights" / "metrics.json").read_text())
+    fig, ax = plt.subplots(figsize=(6, 2.8), layout="constrained")
+    for name, line in (("unconditional", "-"), ("context", "--")):
+        ax.plot(metrics[name]["loss_per_epoch"], line, label=name)
+    ax.set(xlabel="epoch", ylabel="squared error of the noise", yscale="log")
+    ax.legend()
+    ax.grid(alpha=0.3, which="both")
+    fig.savefig(path, dpi=100)
+
+
 def main() -> None:
     _, frames = sample_ddpm(30, save_rate=25, seed=1)
     pictures = [mosaic(frame, rows=3, scale=3) for frame in frames]
@@ -32,6 +46,7 @@ def main() -> None:
     )
 
     contexts = torch.cat([torch.eye(5), torch.zeros(1, 5), torch.eye(5)[:2]]).repeat_interleave(8, dim=0)
+    draw_loss_curve(DOCS / "loss_curve.png")
     runs = {
         "unconditional_500": sample_ddpm(64, seed=0),
         "unconditional_25": sample_ddim(64, n=25, seed=0),

@@ -37,6 +37,7 @@ def percent(figure: dict) -> str:
 
 def files(metrics: dict) -> str:
     rows = [[f"`{name}`", f"`{digest}`"] for name, digest in metrics["sha256"].items()]
+    rows.append(["trained on `data/sprites_1788_16x16.npy`", f"`{metrics['unconditional']['made_on']['data_sha256']}`"])
     return table(["file", "SHA-256"], rows)
 
 
@@ -51,19 +52,17 @@ def runs(metrics: dict) -> str:
 
 
 def quality(metrics: dict) -> str:
-    head = ["1,788 pictures", "FSD", "precision", "recall", "background error", "nearest", "nearest, grey"]
     rows = [
         [name, pm(q["fsd"], 1), pm(q["precision"]), pm(q["recall"]), pm(q["background_error"])]
-        + [pm(q["nearest"], 3), pm(q["nearest_grey"], 3)]
         for name, q in metrics["evaluation"]["quality"].items()
     ]
-    return table(head, rows)
+    return table(["1,788 pictures", "FSD", "precision", "recall", "background error"], rows)
 
 
 def copying(metrics: dict) -> str:
     found = metrics["evaluation"]["distance_to_nearest_training_sprite"]
-    head = ["distance", *next(iter(found.values()))]
-    return table(head, [[name, *(f"{d:.3f}" for d in levels.values())] for name, levels in found.items()])
+    head = ["1,788 pictures", *next(iter(found.values()))]
+    return table(head, [[name, *(pm(d, 3) for d in levels.values())] for name, levels in found.items()])
 
 
 def context(metrics: dict) -> str:

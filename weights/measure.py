@@ -75,28 +75,33 @@ class Ruler:
     def _fresh(self, seed: int) -> Tensor:
         return sprite_tensors(*to_arrays(fresh_sprites(len(self.images), seed)), self.images.device)[0]
 
-    def quality(self, sets: list[Tensor]) -> dict:
-        """The figures of three sets of pictures, one a seed."""
-        figures = {"fsd": [], "precision": [], "recall": [], "background_error": [], "nearest": [], "nearest_grey": []}
-        for x, fresh in zip(sets, self.fresh, strict=True):
-            x = x.clamp(-1, 1)  # as it is shown
-            figures["fsd"].append(frechet_sprite_distance(x, fresh, self.classifier))
-            precision, recall = precision_recall(x, fresh, self.classifier)
-            figures["precision"].append(precision)
-            figures["recall"].append(recall)
-            figures["background_error"].append(background_error(x, self.images))
-            # turning hues leaves the mean of the three colours as it is, so a recoloured copy has a grey distance of 0
-            figures["nearest"].append(nearest_sprite(x, self.images)[0].median().item())
-            grey, known = x.mean(dim=1, keepdim=True), self.images.mean(dim=1, keepdim=True)
-            figures["nearest_grey"].append(nearest_sprite(grey, known)[0].median().item())
-        return {name: spread(values) for name, values in figures.items()}
+    def fsd(self, sets: list[Tensor]) -> dict[str, float]:
+        """The Fréchet sprite distance of three sets of pictures, one a seed. Pictures count as they are shown."""
+        pairs = zip(sets, self.fresh, strict=True)
+        return spread([frechet_sprite_distance(x.clamp(-1, 1), fresh, self.classifier) for x, fresh in pairs])
 
+    def quality(self, sets: list[Tensor]) -> dict[str, dict[str, float]]:
+        """All figures of three sets of pictures, one a seed."""
+        sets = [x.clamp(-1, 1) for x in sets]
+        both = [precision_recall(x, fresh, self.classifier) for x, fresh in zip(sets, self.fresh, strict=True)]
+        return {
+            "fsd": self.fsd(sets),
+            "precision": spread([precision for precision, _ in both]),
+            "recall": spread([recall for _, recall in both]),
+            "background_error": spread([background_error(x, self.images) for x in sets]),
+        }
 
-def closest(x: Tensor, images: Tensor) -> dict[str, float]:
-    """How near the nearest training sprite is: quantiles over the samples, for the question of copying."""
-    distance = nearest_sprite(x.clamp(-1, 1), images)[0]
-    levels = {"least": 0.0, "1 %": 0.01, "10 %": 0.1, "median": 0.5, "90 %": 0.9}
-    return {name: round(distance.quantile(level).item(), 4) for name, level in levels.items()}
+    def copying(self, sets: list[Tensor]) -> dict[str, dict[str, float]]:
+        """Quantiles of the distance to the nearest training sprite; mirrored sprites count, as nearest_sprite has it.
+
+        In grey, a copy in other hues counts as well: turning hues leaves the mean of the three colours as it is.
+        """
+        figures = {}
+        for name, seen in {"colour": lambda x: x, "grey": lambda x: x.mean(dim=1, keepdim=True)}.items():
+            distances = [nearest_sprite(seen(x.clamp(-1, 1)), seen(self.images))[0] for x in sets]
+            for level in (0.0, 0.01, 0.1, 0.5):
+                figures[f"{name}, {level:.0%}"] = spread([d.quantile(level).item() for d in distances])
+        return figures
 
 
 def settled(model: torch.nn.Module, images: Tensor, labels: Tensor, batches: int = 200) -> torch.nn.Module:
@@ -124,7 +129,7 @@ def measure_unconditional(ruler: Ruler, bf16: bool) -> dict:
         "pure noise": ruler.quality(noise),
     }
     model = load_pretrained("model_trained", images.device)
-    copying = {"fresh sprites": closest(ruler.other_fresh[0], images)}
+    copying = {"fresh sprites": ruler.copying(ruler.other_fresh)}
     for name, sampler, options in (
         ("DPM-Solver++, 10 steps", sample_dpm_context, {"n": 10}),
         ("DDIM, 25 steps", sample_ddim_context, {"n": 25}),
@@ -132,7 +137,7 @@ def measure_unconditional(ruler: Ruler, bf16: bool) -> dict:
     ):
         sets = [draw(sampler, n, seed, None, bf16, model=model, **options) for seed in SEEDS]
         figures[name] = ruler.quality(sets)
-        copying[name] = closest(sets[0], images)
+        copying[name] = ruler.copying(sets)
         print(name, figures[name], flush=True)
     return {"quality": figures, "distance_to_nearest_training_sprite": copying, "samples": n}
 
@@ -142,7 +147,7 @@ def measure_epochs(ruler: Ruler, labels: Tensor, bf16: bool) -> dict:
 
     def fsd(model: Callable) -> dict:
         sets = [draw(sample_ddim_context, len(labels), seed, None, bf16, model=model, n=25) for seed in SEEDS]
-        return ruler.quality(sets)["fsd"]
+        return ruler.fsd(sets)
 
     device = ruler.images.device
     by_epoch = {f"model_{epoch}": fsd(load_pretrained(f"model_{epoch}", device)) for epoch in (0, 4, 8, 31)}
