@@ -62,9 +62,10 @@ CAPTIONS = DATA_DIR / "sprite_captions_1788.csv"
 EPOCHS = 32
 VIEWS = 20  # an epoch shows each sprite twenty times, each time augmented anew
 CONTEXT_VIEWS = 6  # fewer, because the context run starts from the unconditional network
-PEER_EPOCHS = 2  # of the peers only the order matters, and that shows early
+PEER_EPOCHS = 1  # of the peers only the order matters, and that shows early
 BATCH_SIZE = 64
 CONV_RATE, OTHER_RATE = 0.02, 2e-3  # learning rates of Muon and AdamW
+CONTEXT_RATE = 0.35  # of these rates: the full ones would undo much of what the unconditional run has learned
 WARM_UP = 100  # steps
 LARGEST_WEIGHT = 5.0
 EMA_DECAY = 0.999
@@ -148,6 +149,7 @@ def train_epoch(
     context: bool,
     bf16: bool,
     perturb: Callable = perturb_input,
+    rate: float = 1.0,
 ) -> float:
     """Train for one epoch of ``steps`` batches; the mean squared error, not weighted."""
     schedule, device = linear_schedule().to(images.device), images.device
@@ -164,7 +166,7 @@ def train_epoch(
         error = (pred_noise.float() - noise).square().mean(dim=(1, 2, 3))  # (n,)
         (loss_weight(t, schedule) * error).mean().backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step(learning_rate(epoch * steps + i, epochs * steps))
+        optimizer.step(rate * learning_rate(epoch * steps + i, epochs * steps))
         # early on, the average would otherwise still hold the untrained weights
         ema_update(ema, model, min(EMA_DECAY, (1 + epoch * steps + i) / (10 + epoch * steps + i)))
         losses.append(error.mean().detach())
@@ -184,10 +186,12 @@ def train_network(
     bf16: bool = False,
     model: torch.nn.Module | None = None,
     perturb: Callable = perturb_input,
+    rate: float = 1.0,
 ) -> dict:
     """Train a network, going on from ``out/{name}.checkpoint`` if that is there; write its weights to ``out``.
 
-    A new run begins with the weights in ``start``, or with random ones. ``model`` and ``perturb`` are for peers.
+    A new run begins with the weights in ``start``, or with random ones. ``model`` and ``perturb`` are for peers;
+    ``rate`` is a factor for all learning rates.
 
     Returns:
         what is worth recording: the loss of each epoch, seconds, the numbers of steps and images.
@@ -221,7 +225,9 @@ def train_network(
     for epoch in range(len(losses), epochs):
         began = time.perf_counter()
         model.train()
-        losses.append(train_epoch(model, ema, optimizer, images, labels, epoch, epochs, steps, context, bf16, perturb))
+        losses.append(
+            train_epoch(model, ema, optimizer, images, labels, epoch, epochs, steps, context, bf16, perturb, rate)
+        )
         seconds += time.perf_counter() - began
         print(f"{name}: epoch {epoch}, loss {losses[-1]:.4f}, {seconds:.0f} s", flush=True)
         if epoch in KEPT_EPOCHS.get(name, ()):
@@ -368,9 +374,8 @@ def main() -> None:
             start = WEIGHTS_DIR / "model_trained.pth"
             if not start.exists():
                 parser.error(f"the context run starts from {start}; make it first: make_weights.py unconditional")
-            figures = train_network(
-                run, images, labels, WEIGHTS_DIR, context=True, views=CONTEXT_VIEWS, start=start, bf16=args.bf16
-            )
+            settings = {"views": CONTEXT_VIEWS, "start": start, "rate": CONTEXT_RATE, "bf16": args.bf16}
+            figures = train_network(run, images, labels, WEIGHTS_DIR, context=True, **settings)
         else:
             figures = run_peers(images, labels, WEIGHTS_DIR, args.bf16)
         record(run, figures | {"made_on": made_on})

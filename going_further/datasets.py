@@ -1,0 +1,167 @@
+"""Pictures to train on, whole sets as tensors: sprites, MNIST, CIFAR-10, or a folder of your own.
+
+``load("custom", "photos", image_size=64)`` reads ``photos/cat/1.png``, ``photos/dog/7.jpg`` and so on: the subfolders
+are the classes.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageOps
+from torch import Tensor
+from torchvision.datasets import CIFAR10, MNIST, ImageFolder
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from diffusion_utilities import CLASS_NAMES, load_sprites, sprite_tensors
+
+
+@dataclass(frozen=True, eq=False)
+class ImageData:
+    """A set of pictures and what they show.
+
+    Attributes:
+        images: float32 (n, channels, h, w), values in [-1, 1].
+        labels: float32 (n, classes), one-hot; sprites may also be mixed, such as 0.6 and 0.4.
+        class_names: the names of the classes.
+
+    Raises:
+        ValueError: the numbers of pictures, labels and names contradict each other.
+    """
+
+    images: Tensor
+    labels: Tensor
+    class_names: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        expected = (len(self.images), len(self.class_names))
+        if self.images.ndim != 4 or self.labels.shape != expected:
+            raise ValueError(
+                f"expected images (n, channels, h, w) and labels of shape {expected}, "
+                f"got {tuple(self.images.shape)} and {tuple(self.labels.shape)}"
+            )
+
+
+def load(name: str, root: str | Path, image_size: int | None = None) -> ImageData:
+    """A data set by name.
+
+    Args:
+        name: "sprites", "mnist" or "cifar10" (the training sets; torchvision downloads them on first use), or "custom".
+        root: the folder that holds the files, or that they are downloaded to.
+        image_size: height and width wanted; None leaves the pictures as they are. Photos that are not square lose their
+            edges; other sets are squares already.
+
+    Raises:
+        ValueError: an unknown name or size, a file that is no complete picture, or a folder without what is needed.
+        FileNotFoundError: no such folder or file.
+        OSError: a set that is neither there and complete nor could be downloaded.
+    """
+    if name not in DATASETS:
+        raise ValueError(f"expected a data set out of {', '.join(DATASETS)}, got {name!r}")
+    if image_size is not None and image_size < 1:
+        raise ValueError(f"expected an image_size of at least 1, got {image_size}")
+    return DATASETS[name](Path(root), image_size)
+
+
+def mirror(images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Mirror pictures (n, channels, h, w) left to right, each with probability 1/2.
+
+    For any number of channels, and without the change of hue of the module's ``augment``, which is made for sprites.
+    Not for MNIST: a mirrored 2 is no digit.
+    """
+    mirrored = torch.rand(len(images), generator=generator).to(images.device) < 0.5
+    return torch.where(mirrored[:, None, None, None], images.flip(3), images)
+
+
+def _sprites(root: Path, image_size: int | None) -> ImageData:
+    arrays = load_sprites(root / "sprites_1788_16x16.npy", root / "sprite_labels_nc_1788_16x16.npy")
+    images, labels = sprite_tensors(*arrays)
+    return ImageData(_resized(images, image_size), labels, CLASS_NAMES)
+
+
+def _mnist(root: Path, image_size: int | None) -> ImageData:
+    data = _torchvision(MNIST, root)
+    return _pack(data.data[:, None], data.targets, data.classes, image_size)  # (n, 28, 28) → (n, 1, 28, 28)
+
+
+def _cifar10(root: Path, image_size: int | None) -> ImageData:
+    data = _torchvision(CIFAR10, root)
+    pixels = torch.from_numpy(data.data).permute(0, 3, 1, 2)  # (n, 32, 32, 3) → (n, 3, 32, 32)
+    return _pack(pixels, torch.tensor(data.targets), data.classes, image_size)
+
+
+def _custom(root: Path, image_size: int | None) -> ImageData:
+    if not root.is_dir():
+        raise FileNotFoundError(f"no folder {root}")
+    try:
+        folder = ImageFolder(root, loader=_open)
+    except FileNotFoundError as error:  # torchvision says what is missing: all subfolders, or the pictures of some
+        raise ValueError(f"{root}: expected a subfolder of pictures for each class. {error}") from None
+    pixels = []
+    for path, _ in folder.samples:
+        image = folder.loader(path)
+        if image_size is not None:
+            image = ImageOps.fit(image, (image_size, image_size))  # the largest square in the middle, made that size
+        if pixels and image.size != (pixels[0].shape[1], pixels[0].shape[0]):
+            first = f"{pixels[0].shape[1]}×{pixels[0].shape[0]}"
+            raise ValueError(
+                f"expected pictures of one size, or an image_size to bring them to, "
+                f"got {first} and, in {path}, {image.width}×{image.height}"
+            )
+        pixels.append(np.asarray(image))
+    pixels = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)  # (n, h, w, 3) → (n, 3, h, w)
+    return _pack(pixels, torch.tensor(folder.targets), folder.classes, None)
+
+
+def _open(path: str | Path) -> Image.Image:
+    """A picture of any mode as RGB, upright, transparency on white.
+
+    Raises:
+        ValueError: the file is no complete picture.
+    """
+    try:
+        with Image.open(path) as file:
+            image = ImageOps.exif_transpose(file)  # a phone stores how it was held, and leaves the turning to others
+            if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would cut at 255
+                image = Image.fromarray((np.asarray(image) / 257).clip(0, 255).round().astype(np.uint8))
+            image = image.convert("RGBA")
+    except Exception as error:  # Pillow raises a different type for every way in which a file can be broken
+        raise ValueError(f"{path} is not a complete picture: {error}") from error
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, image).convert("RGB")
+
+
+def _torchvision(dataset: type, root: Path) -> MNIST | CIFAR10:
+    """One of torchvision's training sets, downloaded if it is not in ``root``."""
+    try:
+        return dataset(root, train=True, download=True)
+    except Exception as error:  # no network, no room, a hash that differs, a file cut short: all come as other types
+        raise OSError(
+            f"{dataset.__name__} is not complete in {root}, and could not be downloaded: {error} "
+            "If files are damaged, delete them and try again."
+        ) from error
+
+
+def _pack(pixels: Tensor, targets: Tensor, class_names: list[str], image_size: int | None) -> ImageData:
+    """uint8 pixels (n, channels, h, w) and class numbers (n,) as ImageData."""
+    images = pixels.float().contiguous() / 127.5 - 1
+    labels = F.one_hot(targets.long(), len(class_names)).float()
+    return ImageData(_resized(images, image_size), labels, tuple(class_names))
+
+
+def _resized(images: Tensor, image_size: int | None) -> Tensor:
+    if image_size is None or images.shape[2:] == (image_size, image_size):
+        return images
+    # antialiased, or thin lines would vanish where a picture is made smaller
+    return F.interpolate(images, (image_size, image_size), mode="bilinear", antialias=True)
+
+
+DATASETS: dict[str, Callable[[Path, int | None], ImageData]] = {
+    "sprites": _sprites, "mnist": _mnist, "cifar10": _cifar10, "custom": _custom,
+}  # fmt: skip
