@@ -1243,8 +1243,9 @@ def precision_recall(
     """Precision: the share of samples that look like the reference; recall: the share of it that the samples cover.
 
     A picture is covered by a set if it lies, in the classifier's features, no farther from one of its members than that
-    member's k-th neighbour in the set (Kynkäänniemi et al. 2019, arXiv 1904.06991). Mess has low precision, and samples
-    that are all alike have low recall. Both sets are (n, 3, h, w).
+    member's k-th neighbour in the set (Kynkäänniemi et al. 2019, arXiv 1904.06991). Read them together: samples that
+    are all alike have low recall, mess has low precision or, where a few outliers reach far, low recall. Both sets are
+    (n, 3, h, w).
 
     Raises:
         ValueError: a set has no more than k pictures.

@@ -35,6 +35,10 @@ def percent(figure: dict) -> str:
     return f"{100 * figure['mean']:.1f} ± {100 * figure['std']:.1f}"
 
 
+def over(one: dict, other: dict, figure: str) -> float:
+    return one[figure]["mean"] / other[figure]["mean"]
+
+
 def files(metrics: dict) -> str:
     rows = [[f"`{name}`", f"`{digest}`"] for name, digest in metrics["sha256"].items()]
     rows.append(["trained on `data/sprites_1788_16x16.npy`", f"`{metrics['unconditional']['made_on']['data_sha256']}`"])
@@ -57,6 +61,34 @@ def quality(metrics: dict) -> str:
         for name, q in metrics["evaluation"]["quality"].items()
     ]
     return table(["1,788 pictures", "FSD", "precision", "recall", "background error"], rows)
+
+
+def goals(metrics: dict) -> str:
+    """What was aimed at, and what came of it."""
+    evaluation = metrics["evaluation"]
+    q = evaluation["quality"]
+    ddpm, train = q["DDPM, 500 steps"], q["training sprites"]
+    peer = {name: metrics["peers"][name]["quality"]["fsd"]["mean"] for name in PEER_WORDS}
+    nearest = evaluation["distance_to_nearest_training_sprite"]
+    near = over(nearest["DDPM, 500 steps"], nearest["fresh sprites"], "colour, 50%")
+    least = {w: 100 * shares["least"] for w, shares in evaluation["context_accuracy"].items()}
+    best = max(least, key=least.get)
+
+    rows = [
+        ["FSD of DDPM, over the floor", over(ddpm, q["fresh sprites"], "fsd"), "≤", 3],
+        ["FSD of DDIM in 25 steps, over DDPM's", over(q["DDIM, 25 steps"], ddpm, "fsd"), "≤", 1.25],
+        ["FSD of the public recipe, over ours after as many pictures", peer["public_recipe"] / peer["ours"], "≥", 3],
+        ["FSD of the diffusers network, over ours after as many", peer["diffusers"] / peer["ours"], "≥", 1],
+        ["precision of DDPM, over the training sprites' own", over(ddpm, train, "precision"), "≥", 0.8],
+        ["recall of DDPM, over the training sprites' own", over(ddpm, train, "recall"), "≥", 0.8],
+        ["background error of DDPM", ddpm["background_error"]["mean"], "≤", 2],
+        ["median distance to the nearest training sprite, over that of fresh sprites", near, "≥", 1],
+        ["accuracy of the least accurate class at w = 1, %", least["w = 1"], "≥", 97],
+        [f"accuracy of the least accurate class with guidance, {best}, %", least[best], "≥", 99],
+    ]  # fmt: skip
+    marks = ["reached" if (v <= bound if sign == "≤" else v >= bound) else "missed" for _, v, sign, bound in rows]
+    shown = [[words, f"{v:.2f}", f"{sign} {bound}"] for words, v, sign, bound in rows]
+    return table(["goal", "measured", "aim", ""], [[*row, mark] for row, mark in zip(shown, marks, strict=True)])
 
 
 def copying(metrics: dict) -> str:
@@ -96,7 +128,7 @@ def variants(metrics: dict) -> str:
     return table(["network", "FSD, DDIM in 25 steps"], rows)
 
 
-TABLES = {f.__name__: f for f in (files, runs, quality, copying, context, peers, variants)}
+TABLES = {f.__name__: f for f in (files, runs, quality, goals, copying, context, peers, variants)}
 
 
 def with_tables(text: str, metrics: dict) -> str:
