@@ -46,8 +46,8 @@ __all__ = [
     "ResidualConvBlock", "UnetDown", "UnetUp", "EmbedFC", "ContextUnet",
     "load_pretrained", "save_weights", "ema_update", "evaluating",
     "perturb_input", "denoise_add_noise", "predict_x0", "denoise_ddim", "denoise_dpm", "guided_noise",
-    "step_pairs", "sample_ddpm", "sample_ddpm_incorrect", "sample_ddpm_context", "sample_ddim", "sample_ddim_context",
-    "sample_dpm", "sample_dpm_context",
+    "exact_denoiser", "step_pairs", "sample_ddpm", "sample_ddpm_incorrect", "sample_ddpm_context", "sample_ddim",
+    "sample_ddim_context", "sample_dpm", "sample_dpm_context",
     "CLASS_NAMES", "CustomDataset", "transform", "load_sprites", "sprite_tensors", "augment", "sprite_batches",
     "to_unit", "unorm", "norm_all", "norm_torch", "gen_tst_context",
     "show_images", "plot_grid", "plot_sample", "compare_samples", "film_strip",
@@ -573,6 +573,23 @@ def denoise_dpm(
 def _half_log_snr(ab_t: Tensor) -> Tensor:
     """λ = ln(√ᾱ / √(1-ᾱ)), half the logarithm of the signal-to-noise ratio."""
     return 0.5 * (ab_t.log() - (1 - ab_t).log())
+
+
+def exact_denoiser(m: float, s: float, schedule: NoiseSchedule | None = None) -> Callable:
+    """The best possible noise prediction for plain numbers from N(m, s²), to test samplers without a network.
+
+    x_t and ε are jointly Gaussian, so E[ε | x_t] is linear regression: Cov(ε, x_t) / Var(x_t) · (x_t - E[x_t]).
+
+    Returns:
+        a function model(x, t, c=None) → prediction like x; t is the level divided by T, one for all of x; c is ignored.
+    """
+    schedule = schedule or _default_schedule()
+
+    def model(x: Tensor, t: Tensor | float, c: Tensor | None = None) -> Tensor:
+        ab = schedule.ab_t[round(float(t) * schedule.timesteps)].to(x)
+        return (1 - ab).sqrt() * (x - ab.sqrt() * m) / (ab * s**2 + 1 - ab)
+
+    return model
 
 
 def guided_noise(pred_cond: Tensor, pred_uncond: Tensor, guidance: float) -> Tensor:

@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 spec = importlib.util.spec_from_file_location("make_weights", ROOT / "weights" / "make_weights.py")
 make_weights = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(make_weights)
+import muon
 
 TINY_RUN = f"""
 import importlib.util, sys, torch
@@ -97,11 +98,13 @@ def test_errors_count_as_those_of_v_up_to_the_largest_weight():
     of_v = (v(pred_noise) - v(noise)).square() / (pred_noise - noise).square()
     torch.testing.assert_close(make_weights.loss_weight(t, schedule).double(), of_v.clamp(max=5), rtol=1e-5, atol=0)
     assert of_v[2] < 5 < of_v[3]  # the bound matters at high noise only
+    unbounded = make_weights.loss_weight(t, schedule, make_weights.LARGEST_CONTEXT_WEIGHT)
+    torch.testing.assert_close(unbounded.double(), of_v, rtol=1e-5, atol=0)
 
 
 def test_optimizer_moves_every_weight_in_place_and_forgets_gradients(make_model):
     model = make_model(seed=0).to(memory_format=torch.channels_last).train()
-    optimizer = make_weights.MuonAndAdamW(model)
+    optimizer = muon.MuonAndAdamW(model)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     c = torch.eye(5)[:4]
     model(torch.randn(4, 3, 16, 16), torch.rand(4), c).square().mean().backward()
@@ -117,20 +120,20 @@ def test_optimizer_moves_every_weight_in_place_and_forgets_gradients(make_model)
 def test_muon_step_is_orthogonal_in_every_convolution(make_model):
     """What Muon is for: the step of a weight, as a matrix, has singular values that are about equal."""
     model = make_model(seed=0).to(memory_format=torch.channels_last).train()
-    optimizer = make_weights.MuonAndAdamW(model)
+    optimizer = muon.MuonAndAdamW(model)
     before = [p.detach().clone() for p in optimizer.convs]
     for p in model.parameters():
         p.grad = torch.randn_like(p)
     optimizer.step(1.0)
     for p, old in zip(optimizer.convs, before, strict=True):
-        step = make_weights.as_matrix((p.detach() - old * (1 - 0.01 * make_weights.CONV_RATE)).double())
-        values = torch.linalg.svdvals(step) / make_weights.CONV_RATE / max(1, step.shape[0] / step.shape[1]) ** 0.5
+        step = muon.as_matrix((p.detach() - old * (1 - 0.01 * muon.CONV_RATE)).double())
+        values = torch.linalg.svdvals(step) / muon.CONV_RATE / max(1, step.shape[0] / step.shape[1]) ** 0.5
         assert values[0] < 1.4 and values.median() > 0.5, (tuple(p.shape), values)
 
 
 def test_optimizer_at_rate_zero_changes_nothing(make_model):
     model = make_model(seed=0).to(memory_format=torch.channels_last).train()
-    optimizer = make_weights.MuonAndAdamW(model)
+    optimizer = muon.MuonAndAdamW(model)
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     model(torch.randn(4, 3, 16, 16), torch.rand(4), None).square().mean().backward()
     optimizer.step(0.0)

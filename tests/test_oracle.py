@@ -27,6 +27,17 @@ def oracle(m, s):
     return model
 
 
+@pytest.mark.parametrize(("m", "s"), [(0.4, 0.25), (-0.3, 1.5)])
+@pytest.mark.parametrize("t", [1, 200, 500])
+def test_exact_denoiser_is_the_regression_of_the_noise(t, m, s):
+    """The module's formula against a straight line fitted to pairs (x_t, ε), with no formula."""
+    x0, noise = torch.randn(2, 1_000_000, generator=torch.Generator().manual_seed(t), dtype=torch.float64)
+    x_t = du.perturb_input(m + s * x0, t, noise)
+    slope, offset = np.polyfit(x_t.numpy(), noise.numpy(), 1)
+    at = torch.tensor([-1.0, 0.0, 2.0], dtype=torch.float64)
+    torch.testing.assert_close(du.exact_denoiser(m, s)(at, t / T), slope * at + offset, atol=0.01, rtol=0.01)
+
+
 def spread(t, s):
     return AB[t] * s**2 + 1 - AB[t]
 

@@ -131,7 +131,16 @@ def variants(metrics: dict) -> str:
     return table(["network", "FSD, DDIM in 25 steps"], rows)
 
 
-TABLES = {f.__name__: f for f in (files, runs, quality, goals, copying, context, peers, variants)}
+def frontier(metrics: dict) -> str:
+    figures = metrics["evaluation"]["frontier"]
+    counts = sorted({int(n) for by_steps in figures.values() for n in by_steps})
+    rows = [
+        [n, *(pm(by_steps[str(n)], 1) if str(n) in by_steps else "" for by_steps in figures.values())] for n in counts
+    ]
+    return table(["steps", *figures], rows)
+
+
+TABLES = {f.__name__: f for f in (files, runs, quality, goals, copying, context, peers, variants, frontier)}
 
 
 def with_tables(text: str, metrics: dict) -> str:

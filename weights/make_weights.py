@@ -37,7 +37,8 @@ from tqdm import tqdm
 WEIGHTS_DIR = Path(__file__).resolve().parent
 DATA_DIR = WEIGHTS_DIR.parent / "data"
 sys.path[:0] = [str(WEIGHTS_DIR), str(WEIGHTS_DIR.parent)]
-from measure import Ruler, measure_context, measure_epochs, measure_peer, measure_unconditional
+from measure import Ruler, measure_context, measure_epochs, measure_frontier, measure_peer, measure_unconditional
+from muon import MuonAndAdamW
 from peers import DiffusersUnet, perturb_without_root, random_shortcut_unet
 
 from diffusion_utilities import (
@@ -61,13 +62,13 @@ CAPTIONS = DATA_DIR / "sprite_captions_1788.csv"
 
 EPOCHS = 32
 VIEWS = 20  # an epoch shows each sprite twenty times, each time augmented anew
-CONTEXT_VIEWS = 6  # fewer, because the context run starts from the unconditional network
+CONTEXT_VIEWS = 12  # fewer, because the context run starts from the unconditional network
 PEER_EPOCHS = 1  # of the peers only the order matters, and that shows early
 BATCH_SIZE = 64
-CONV_RATE, OTHER_RATE = 0.02, 2e-3  # learning rates of Muon and AdamW
-CONTEXT_RATE = 0.35  # of these rates: the full ones would undo much of what the unconditional run has learned
+CONTEXT_RATE = 0.5  # of these rates: the full ones would undo much of what the unconditional run has learned
 WARM_UP = 100  # steps
-LARGEST_WEIGHT = 5.0
+LARGEST_WEIGHT = 5.0  # of the unconditional run
+LARGEST_CONTEXT_WEIGHT = math.inf  # the class is decided at high levels, where 1/ᾱ is large
 EMA_DECAY = 0.999
 MASKED = 0.1  # share of training pictures whose context is hidden, so that the network also learns to draw without
 SEED = 0
@@ -83,53 +84,13 @@ def learning_rate(step: int, n_steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - WARM_UP) / max(1, n_steps - WARM_UP)))
 
 
-def loss_weight(t: Tensor, schedule: NoiseSchedule) -> Tensor:
-    """1/ᾱ_t, at most 5: how much the squared error at level t (n,) counts.
+def loss_weight(t: Tensor, schedule: NoiseSchedule, largest: float = LARGEST_WEIGHT) -> Tensor:
+    """1/ᾱ_t, at most ``largest``: how much the squared error at level t (n,) counts.
 
     Where there is little picture left, the noise is easily guessed and its error small, but it decides what will be
     drawn. An error of ε weighted by 1/ᾱ is the error of v (Salimans and Ho 2022, arXiv 2202.00512, appendix D).
     """
-    return (1 / schedule.ab_t[t]).clamp(max=LARGEST_WEIGHT)
-
-
-def as_matrix(weight: Tensor) -> Tensor:
-    """A convolution's weight (a, b, h, w) as a matrix (a, h·w·b); it shares the memory of a channels-last weight."""
-    return weight.permute(0, 2, 3, 1).flatten(1)
-
-
-class MuonAndAdamW:
-    """Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon) for wide convolutions, AdamW for all else.
-
-    Muon makes the singular values of each step about equal, so that a matrix learns in all its directions at once.
-    torch.optim.Muon takes matrices only; it gets each convolution as a matrix that shares the weight's memory.
-    """
-
-    def __init__(self, model: torch.nn.Module) -> None:
-        self.convs = [p for p in model.parameters() if p.ndim == 4 and min(p.shape[:2]) > 3]
-        self.matrices = [torch.nn.Parameter(as_matrix(p.detach())) for p in self.convs]
-        assert all(m.data_ptr() == p.data_ptr() for m, p in zip(self.matrices, self.convs, strict=True))
-        known = {id(p) for p in self.convs}
-        others = [p for p in model.parameters() if id(p) not in known]
-        self.parts = [
-            torch.optim.Muon(self.matrices, lr=CONV_RATE, weight_decay=0.01),
-            torch.optim.AdamW(others, lr=OTHER_RATE, weight_decay=0.01),
-        ]
-
-    def step(self, factor: float) -> None:
-        """One step, at the learning rates times ``factor``; forgets the gradients."""
-        for matrix, conv in zip(self.matrices, self.convs, strict=True):
-            matrix.grad, conv.grad = as_matrix(conv.grad), None
-        for part, rate in zip(self.parts, (CONV_RATE, OTHER_RATE), strict=True):
-            part.param_groups[0]["lr"] = rate * factor
-            part.step()
-            part.zero_grad()
-
-    def state_dict(self) -> list[dict]:
-        return [part.state_dict() for part in self.parts]
-
-    def load_state_dict(self, states: list[dict]) -> None:
-        for part, state in zip(self.parts, states, strict=True):
-            part.load_state_dict(state)
+    return (1 / schedule.ab_t[t]).clamp(max=largest)
 
 
 def weights_of(model: torch.nn.Module) -> dict[str, Tensor]:
@@ -150,6 +111,7 @@ def train_epoch(
     bf16: bool,
     perturb: Callable = perturb_input,
     rate: float = 1.0,
+    largest_weight: float = LARGEST_WEIGHT,
 ) -> float:
     """Train for one epoch of ``steps`` batches; the mean squared error, not weighted."""
     schedule, device = linear_schedule().to(images.device), images.device
@@ -164,7 +126,7 @@ def train_epoch(
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             pred_noise = model(x_t, t / schedule.timesteps, c * shown if context else None)
         error = (pred_noise.float() - noise).square().mean(dim=(1, 2, 3))  # (n,)
-        (loss_weight(t, schedule) * error).mean().backward()
+        (loss_weight(t, schedule, largest_weight) * error).mean().backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step(rate * learning_rate(epoch * steps + i, epochs * steps))
         # early on, the average would otherwise still hold the untrained weights
@@ -187,6 +149,7 @@ def train_network(
     model: torch.nn.Module | None = None,
     perturb: Callable = perturb_input,
     rate: float = 1.0,
+    largest_weight: float = LARGEST_WEIGHT,
 ) -> dict:
     """Train a network, going on from ``out/{name}.checkpoint`` if that is there; write its weights to ``out``.
 
@@ -226,7 +189,21 @@ def train_network(
         began = time.perf_counter()
         model.train()
         losses.append(
-            train_epoch(model, ema, optimizer, images, labels, epoch, epochs, steps, context, bf16, perturb, rate)
+            train_epoch(
+                model,
+                ema,
+                optimizer,
+                images,
+                labels,
+                epoch,
+                epochs,
+                steps,
+                context,
+                bf16,
+                perturb,
+                rate,
+                largest_weight,
+            )
         )
         seconds += time.perf_counter() - began
         print(f"{name}: epoch {epoch}, loss {losses[-1]:.4f}, {seconds:.0f} s", flush=True)
@@ -375,13 +352,15 @@ def main() -> None:
             if not start.exists():
                 parser.error(f"the context run starts from {start}; make it first: make_weights.py unconditional")
             settings = {"views": CONTEXT_VIEWS, "start": start, "rate": CONTEXT_RATE, "bf16": args.bf16}
+            settings["largest_weight"] = LARGEST_CONTEXT_WEIGHT
             figures = train_network(run, images, labels, WEIGHTS_DIR, context=True, **settings)
         else:
             figures = run_peers(images, labels, WEIGHTS_DIR, args.bf16)
         record(run, figures | {"made_on": made_on})
     if everything or args.evaluate:
         ruler = Ruler(images)
-        figures = measure_unconditional(ruler, args.bf16)
+        figures = measure_unconditional(ruler, args.bf16) | measure_frontier(ruler, args.bf16)
+        figures["frontier"]["DDPM"] = {"500": figures["quality"]["DDPM, 500 steps"]["fsd"]}
         figures |= measure_epochs(ruler, labels, args.bf16) | measure_context(ruler, labels, args.bf16)
         record("evaluation", figures | {"made_on": made_on})
     for run in runs:  # all is done; the next call begins anew

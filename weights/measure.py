@@ -44,6 +44,11 @@ SEEDS = (0, 1, 2)
 FRESH_SEED = 100  # seed i has the reference of generator seed 100 + i, and for the floor that of 200 + i
 BATCH = 149  # 12 batches make 1,788 samples
 GUIDANCE = (1, 2, 3)
+FRONTIER = {
+    "DDIM": (sample_ddim_context, (1, 2, 3, 5, 10, 20, 25, 50), {}),
+    "DDIM, η = 1": (sample_ddim_context, (10, 25, 50), {"eta": 1.0}),
+    "DPM-Solver++": (sample_dpm_context, (2, 3, 5, 10, 20), {}),
+}
 
 
 def spread(values: list[float]) -> dict[str, float]:
@@ -182,6 +187,18 @@ def measure_context(ruler: Ruler, labels: Tensor, bf16: bool) -> dict:
         accuracy[f"w = {w}"] = shares | {"least": round(right.mean(dim=0).min().item(), 4)}
         print("guidance", w, accuracy[f"w = {w}"], quality[f"w = {w}"], flush=True)
     return {"context_quality": quality, "context_accuracy": accuracy}
+
+
+def measure_frontier(ruler: Ruler, bf16: bool) -> dict:
+    """Quality against steps: the FSD of the unconditional network by sampler and number of steps."""
+    model, frontier = load_pretrained("model_trained", ruler.images.device), {}
+    for name, (sampler, counts, options) in FRONTIER.items():
+        frontier[name] = {}
+        for n in counts:
+            sets = [draw(sampler, len(ruler.images), seed, None, bf16, model=model, n=n, **options) for seed in SEEDS]
+            frontier[name][str(n)] = ruler.fsd(sets)
+            print(name, n, frontier[name][str(n)], flush=True)
+    return {"frontier": frontier}
 
 
 def measure_peer(name: str, model: torch.nn.Module, ruler: Ruler, bf16: bool) -> dict:

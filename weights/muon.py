@@ -1,0 +1,48 @@
+"""The optimiser of the course: Muon for the wide convolutions, AdamW for all else; both are PyTorch's."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+CONV_RATE, OTHER_RATE = 0.02, 2e-3  # learning rates of Muon and AdamW
+
+
+def as_matrix(weight: Tensor) -> Tensor:
+    """A convolution's weight (a, b, h, w) as a matrix (a, h·w·b); it shares the memory of a channels-last weight."""
+    return weight.permute(0, 2, 3, 1).flatten(1)
+
+
+class MuonAndAdamW:
+    """Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon) for wide convolutions, AdamW for all else.
+
+    Muon makes the singular values of each step about equal, so that a matrix learns in all its directions at once.
+    torch.optim.Muon takes matrices only; it gets each convolution as a matrix that shares the weight's memory.
+    """
+
+    def __init__(self, model: torch.nn.Module) -> None:
+        self.convs = [p for p in model.parameters() if p.ndim == 4 and min(p.shape[:2]) > 3]
+        self.matrices = [torch.nn.Parameter(as_matrix(p.detach())) for p in self.convs]
+        assert all(m.data_ptr() == p.data_ptr() for m, p in zip(self.matrices, self.convs, strict=True))
+        known = {id(p) for p in self.convs}
+        others = [p for p in model.parameters() if id(p) not in known]
+        self.parts = [
+            torch.optim.Muon(self.matrices, lr=CONV_RATE, weight_decay=0.01),
+            torch.optim.AdamW(others, lr=OTHER_RATE, weight_decay=0.01),
+        ]
+
+    def step(self, factor: float) -> None:
+        """One step, at the learning rates times ``factor``; forgets the gradients."""
+        for matrix, conv in zip(self.matrices, self.convs, strict=True):
+            matrix.grad, conv.grad = as_matrix(conv.grad), None
+        for part, rate in zip(self.parts, (CONV_RATE, OTHER_RATE), strict=True):
+            part.param_groups[0]["lr"] = rate * factor
+            part.step()
+            part.zero_grad()
+
+    def state_dict(self) -> list[dict]:
+        return [part.state_dict() for part in self.parts]
+
+    def load_state_dict(self, states: list[dict]) -> None:
+        for part, state in zip(self.parts, states, strict=True):
+            part.load_state_dict(state)
