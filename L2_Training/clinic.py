@@ -1,0 +1,261 @@
+"""The patients of Lab 2's clinic: training code, or code around a trained network, with one real bug each.
+
+Look at their pictures in the lab, and name the bugs, before you read on. The buggy line ends with `# the bug`; the
+comment after it has the right one. Nothing is trained here: where training is at fault, the patient has the best
+answer that this training can lead to, which is known exactly.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from diffusion_utilities import (
+    ContextUnet,
+    background_error,
+    denoise_add_noise,
+    denoise_ddim,
+    guided_noise,
+    linear_schedule,
+    load_classifier,
+    nearest_sprite,
+    perturb_input,
+    step_pairs,
+)
+from exercise_tools.gallery import Bell, examine, few_levels, table
+
+SPRITES = (8, 3, 16, 16)
+NUMBERS, PAIRS = 20_000, 200_000  # numbers drawn; pairs (x_t, ε) trained on
+TIMESTEPS = 500
+HERO = torch.tensor([0.9, 0.025, 0.025, 0.025, 0.025])  # a smoothed label: nine tenths hero, the rest shared out
+
+# --------------------------------------------------------------------------- A to C: the shipped network, 25 DDIM steps
+
+
+def healthy_network(network: ContextUnet, shape: tuple[int, ...]) -> Tensor:
+    """The network as it should be used."""
+    network.eval()
+    x = torch.randn(shape)
+    for t, t_next in step_pairs(25, TIMESTEPS):
+        x = denoise_ddim(x, t, t_next, network(x, t / TIMESTEPS))
+    return x
+
+
+def patient_a(network: ContextUnet, shape: tuple[int, ...]) -> Tensor:
+    """After training, nobody switched to evaluation mode."""
+    network.train()  # the bug
+    # right: network.eval()
+    x = torch.randn(shape)
+    for t, t_next in step_pairs(25, TIMESTEPS):
+        x = denoise_ddim(x, t, t_next, network(x, t / TIMESTEPS))
+    return x
+
+
+def patient_b(network: ContextUnet, shape: tuple[int, ...]) -> Tensor:
+    """The network is told t, and not t/T."""
+    network.eval()
+    x = torch.randn(shape)
+    for t, t_next in step_pairs(25, TIMESTEPS):
+        x = denoise_ddim(x, t, t_next, network(x, t))  # the bug
+        # right: x = denoise_ddim(x, t, t_next, network(x, t / TIMESTEPS))
+    return x
+
+
+def patient_c(network: ContextUnet, shape: tuple[int, ...]) -> Tensor:
+    """A division of whole numbers, which makes 0 of every t below T."""
+    network.eval()
+    x = torch.randn(shape)
+    for t, t_next in step_pairs(25, TIMESTEPS):
+        x = denoise_ddim(x, t, t_next, network(x, t // TIMESTEPS))  # the bug
+        # right: x = denoise_ddim(x, t, t_next, network(x, t / TIMESTEPS))
+    return x
+
+
+# --------------------------------------------------------------- D, E: the perfect denoiser of some data, 25 DDIM steps
+
+
+def perfect_denoiser(data: Tensor) -> Callable[[Tensor, int], Tensor]:
+    """model(x, t) → E[ε | x_t] if there are no other pictures than ``data`` (section 5)."""
+    flat, ab_t = data.flatten(1), linear_schedule(TIMESTEPS).ab_t
+
+    def model(x: Tensor, t: int) -> Tensor:
+        distance = torch.cdist(x.flatten(1), ab_t[t].sqrt() * flat)
+        probability = (-(distance**2) / (2 * (1 - ab_t[t]))).softmax(dim=1)
+        return (x - ab_t[t].sqrt() * (probability @ flat).view_as(x)) / (1 - ab_t[t]).sqrt()
+
+    return model
+
+
+def healthy_data(sprites: np.ndarray, shape: tuple[int, ...]) -> Tensor:
+    """From sprites, uint8 (n, h, w, 3), to pictures in [-1, 1] and their mirror images; then from noise to samples."""
+    images = torch.from_numpy(sprites).permute(0, 3, 1, 2) / 127.5 - 1
+    data = torch.cat([images, images.flip(3)])
+    model, x = perfect_denoiser(data), torch.randn(shape)
+    for t, t_next in step_pairs(25, TIMESTEPS):
+        x = denoise_ddim(x, t, t_next, model(x, t))
+    return x
+
+
+def patient_d(sprites: np.ndarray, shape: tuple[int, ...]) -> Tensor:
+    """The pictures lie in [0, 1], and not in [-1, 1]."""
+    images = torch.from_numpy(sprites).permute(0, 3, 1, 2) / 255  # the bug
+    # right: images = torch.from_numpy(sprites).permute(0, 3, 1, 2) / 127.5 - 1
+    data = torch.cat([images, images.flip(3)])
+    model, x = perfect_denoiser(data), torch.randn(shape)
+    for t, t_next in step_pairs(25, TIMESTEPS):
+        x = denoise_ddim(x, t, t_next, model(x, t))
+    return x
+
+
+def patient_e(sprites: np.ndarray, shape: tuple[int, ...]) -> Tensor:
+    """Augmentation turns the wrong axis round: shape is (n, 3, h, w), and 2 is the height."""
+    images = torch.from_numpy(sprites).permute(0, 3, 1, 2) / 127.5 - 1
+    data = torch.cat([images, images.flip(2)])  # the bug
+    # right: data = torch.cat([images, images.flip(3)])
+    model, x = perfect_denoiser(data), torch.randn(shape)
+    for t, t_next in step_pairs(25, TIMESTEPS):
+        x = denoise_ddim(x, t, t_next, model(x, t))
+    return x
+
+
+# ------------------------------------------------------------------ F: the shipped network with contexts, 25 DDIM steps
+
+
+def healthy_label(network: ContextUnet, label: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """What the network draws for one label, with guidance 3."""
+    context = label.float().expand(shape[0], -1)
+    x = torch.randn(shape)
+    for t, t_next in step_pairs(25, TIMESTEPS):
+        with_label, without = network(x, t / TIMESTEPS, context), network(x, t / TIMESTEPS)
+        x = denoise_ddim(x, t, t_next, guided_noise(with_label, without, 3))
+    return x
+
+
+def patient_f(network: ContextUnet, label: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """The label is made a whole number, as labels often are: 0.9 becomes 0."""
+    context = label.long().expand(shape[0], -1)  # the bug
+    # right: context = label.float().expand(shape[0], -1)
+    x = torch.randn(shape)
+    for t, t_next in step_pairs(25, TIMESTEPS):
+        with_label, without = network(x, t / TIMESTEPS, context), network(x, t / TIMESTEPS)
+        x = denoise_ddim(x, t, t_next, guided_noise(with_label, without, 3))
+    return x
+
+
+# ------------------------------------------------------------- G, H: plain numbers, and the best that training can give
+
+
+def healthy_noise(m: float, s: float, n: int) -> Tensor:
+    """The best answer to training on N(m, s²) with √(1-ᾱ) parts noise, sampled by DDPM in 500 steps."""
+    ab_t = linear_schedule(TIMESTEPS).ab_t
+    strength = (1 - ab_t).sqrt()  # of the noise, in training
+    x = torch.randn(n)
+    for t in range(TIMESTEPS, 0, -1):
+        variance = ab_t[t] * s**2 + strength[t] ** 2  # of x_t, in training
+        pred_noise = strength[t] * (x - ab_t[t].sqrt() * m) / variance  # E[ε | x_t], by linear regression
+        x = denoise_add_noise(x, t, pred_noise)
+    return x
+
+
+def patient_g(m: float, s: float, n: int) -> Tensor:
+    """Training without the root; the sampler has it."""
+    ab_t = linear_schedule(TIMESTEPS).ab_t
+    strength = 1 - ab_t  # the bug
+    # right: strength = (1 - ab_t).sqrt()
+    x = torch.randn(n)
+    for t in range(TIMESTEPS, 0, -1):
+        variance = ab_t[t] * s**2 + strength[t] ** 2
+        pred_noise = strength[t] * (x - ab_t[t].sqrt() * m) / variance
+        x = denoise_add_noise(x, t, pred_noise)
+    return x
+
+
+def healthy_levels(timesteps: int, pairs: int, n: int) -> Tensor:
+    """Train one factor for each level, ε ≈ factor · x_t, on data N(0, 1); then sample by DDIM over all levels."""
+    schedule = few_levels(timesteps)
+    t = torch.randint(1, timesteps + 1, (pairs,))
+    x_0, noise = torch.randn(2, pairs)
+    x_t = perturb_input(x_0, t, noise, schedule)
+    zeros = torch.zeros(timesteps + 1)  # an untrained factor is 0
+    factor = zeros.index_add(0, t, x_t * noise) / zeros.index_add(0, t, x_t**2).clamp(min=1)  # least squares
+    x = torch.randn(n)
+    for level in range(timesteps, 0, -1):
+        x = denoise_ddim(x, level, level - 1, factor[level] * x, schedule=schedule)
+    return x
+
+
+def patient_h(timesteps: int, pairs: int, n: int) -> Tensor:
+    """Training never draws t = T: randint leaves its upper limit out."""
+    schedule = few_levels(timesteps)
+    t = torch.randint(1, timesteps, (pairs,))  # the bug
+    # right: t = torch.randint(1, timesteps + 1, (pairs,))
+    x_0, noise = torch.randn(2, pairs)
+    x_t = perturb_input(x_0, t, noise, schedule)
+    zeros = torch.zeros(timesteps + 1)
+    factor = zeros.index_add(0, t, x_t * noise) / zeros.index_add(0, t, x_t**2).clamp(min=1)
+    x = torch.randn(n)
+    for level in range(timesteps, 0, -1):
+        x = denoise_ddim(x, level, level - 1, factor[level] * x, schedule=schedule)
+    return x
+
+
+# --------------------------------------------------------------------------------------------------- what the lab shows
+
+
+def sprites(
+    network: ContextUnet, context_network: ContextUnet, data: np.ndarray, shape: tuple[int, ...] = SPRITES
+) -> list[dict[str, Tensor]]:
+    """What healthy and patients A to F draw, on the CPU, in rows for the gallery; ``data`` is uint8 (n, h, w, 3)."""
+    ours, context_network = (copy.deepcopy(one).cpu().eval() for one in (network, context_network))
+    return [
+        {"healthy": examine(healthy_network, ours, shape), "A": examine(patient_a, copy.deepcopy(ours), shape)},
+        {"B": examine(patient_b, ours, shape), "C": examine(patient_c, ours, shape)},
+        {"healthy, perfect denoiser": examine(healthy_data, data, shape)}
+        | {"D": examine(patient_d, data, shape), "E": examine(patient_e, data, shape)},
+        {"healthy, asked for 0.9 hero": examine(healthy_label, context_network, HERO, shape)}
+        | {"F, asked for 0.9 hero": examine(patient_f, context_network, HERO, shape)},
+    ]
+
+
+def numbers() -> dict[str, Bell]:
+    """What patients G and H draw, and their healthy controls; the data are N(0.4, 0.25²) for G and N(0, 1) for H."""
+    return {
+        "healthy, 500 steps": Bell(examine(healthy_noise, 0.4, 0.25, NUMBERS), 0.4, 0.25),
+        "G": Bell(examine(patient_g, 0.4, 0.25, NUMBERS), 0.4, 0.25),
+        "healthy, 10 levels": Bell(examine(healthy_levels, 10, PAIRS, NUMBERS), 0.0, 1.0),
+        "H": Bell(examine(patient_h, 10, PAIRS, NUMBERS), 0.0, 1.0),
+    }
+
+
+def unseen() -> dict[str, Bell]:
+    """Patient H with all 500 levels: what nobody sees."""
+    return {
+        "healthy, 500 levels": Bell(examine(healthy_levels, 500, 10 * PAIRS, NUMBERS), 0.0, 1.0),
+        "H, 500 levels": Bell(examine(patient_h, 500, 10 * PAIRS, NUMBERS), 0.0, 1.0),
+    }
+
+
+@torch.no_grad()
+def sprite_report(seen: list[dict[str, Tensor]], images: Tensor) -> str:
+    """The sprites, measured as they are shown; ``images`` are the real ones.
+
+    The last two figures: the share of samples that are no copy of a real sprite, which means something for the perfect
+    denoiser only; and the share that the classifier takes for heroes.
+    """
+    classifier, rows = load_classifier("cpu"), {}
+    for name, x in (panel for row in seen for panel in row.items()):
+        x = x.clamp(-1, 1)
+        distance, _ = nearest_sprite(x, images.cpu())
+        heroes = (classifier(x)[0].argmax(dim=1) == 0).float().mean()
+        ground, strange = background_error(x, images.cpu()), (distance > 0.1).float().mean()
+        rows[name] = [x.mean(), x.std(), ground, f"{strange:.0%}", f"{heroes:.0%}"]
+    return table(["mean", "spread", "ground", "no copy", "heroes"], rows)
+
+
+def number_report(drawn: dict[str, Bell]) -> str:
+    """The spread of the numbers, and what it should be."""
+    return table(["spread", "of the data"], {name: [bell.numbers.std(), bell.s] for name, bell in drawn.items()})

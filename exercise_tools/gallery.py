@@ -1,0 +1,90 @@
+"""What the clinics of Labs 1, 2 and 4 share: to run a patient, to show what it draws, to print what was measured.
+
+A patient is a function with one bug. The buggy line ends with `# the bug`; the line after it is a comment with the
+right one, `# right: …`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from torch import Tensor
+from torchvision.utils import make_grid
+
+from diffusion_utilities import NoiseSchedule, linear_schedule, step_pairs, to_unit
+
+__all__ = ["Bell", "examine", "few_levels", "show_histograms", "show_sprites", "table"]
+
+
+@torch.no_grad()
+def examine(patient: Callable, *arguments: object, seed: int = 0) -> Tensor:
+    """What patient(*arguments) draws. All start from the same random state, and the notebook's own is left alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        return patient(*arguments)
+
+
+def few_levels(n: int) -> NoiseSchedule:
+    """A schedule of n large levels, each as large as 500 / n of the course's; n divides 500."""
+    ab_t = linear_schedule().ab_t.double()
+    levels = [0] + [t for t, _ in reversed(step_pairs(n))]
+    return NoiseSchedule.from_betas(1 - ab_t[levels[1:]] / ab_t[levels[:-1]])
+
+
+def show_sprites(rows: list[dict[str, Tensor]]) -> None:
+    """Rows of panels: title → sprites (n, 3, 16, 16), shown in two rows, and grey where they are no numbers."""
+    n_columns = max(len(row) for row in rows)
+    fig, axs = plt.subplots(len(rows), n_columns, figsize=(10, 5.8 / n_columns * len(rows)), squeeze=False)
+    for ax in axs.flat:
+        ax.set_axis_off()
+    for row, panels in zip(axs, rows, strict=True):
+        for ax, (title, x) in zip(row, panels.items(), strict=False):
+            x = x.nan_to_num(0).clamp(-1, 1)
+            grid = make_grid(x, nrow=math.ceil(len(x) / 2), padding=1, pad_value=1.0)
+            ax.imshow(to_unit(grid), interpolation="nearest")
+            ax.set_title(title)
+    fig.tight_layout(pad=0.6, h_pad=0.8)
+    plt.show()
+
+
+@dataclass(frozen=True)
+class Bell:
+    """Plain numbers that a patient drew, and the mean and spread of the data that it should have drawn from."""
+
+    numbers: Tensor
+    m: float
+    s: float
+
+
+def show_histograms(panels: dict[str, Bell]) -> None:
+    """A histogram for each title, with the bell of the data over it; each has its own axes."""
+    fig, axs = plt.subplots(1, len(panels), figsize=(10, 3), layout="constrained", squeeze=False)
+    for ax, (title, bell) in zip(axs[0], panels.items(), strict=True):
+        half = 4 * max(bell.s, bell.numbers.std().item())
+        edges = np.linspace(bell.m - half, bell.m + half, 81)
+        values = np.linspace(bell.m - half, bell.m + half, 801)
+        density = np.exp(-(((values - bell.m) / bell.s) ** 2) / 2) / (bell.s * math.sqrt(2 * math.pi))
+        ax.hist(bell.numbers.numpy(), bins=edges, density=True, color="#56B4E9", label="drawn")
+        ax.plot(values, density, color="#D55E00", label="data")
+        ax.set(title=title, xlabel="value", ylabel="density")
+    fig.legend(*axs[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    plt.show()
+
+
+def table(columns: list[str], rows: dict[str, list[float | Tensor | str]], digits: int = 2) -> str:
+    """Lines of text: a name and its figures. A number that is huge, or none at all, is said in a word."""
+
+    def word(value: float | Tensor | str) -> str:
+        if isinstance(value, str):
+            return value
+        return f"{value:.{digits}f}" if abs(value) < 1000 else "exploded"  # a NaN is not less than anything
+
+    width = max(len(name) for name in rows)
+    lines = [" " * width + "".join(f"{column:>13}" for column in columns)]
+    lines += [f"{name:{width}}" + "".join(f"{word(value):>13}" for value in values) for name, values in rows.items()]
+    return "\n".join(lines)

@@ -1,0 +1,190 @@
+"""Make each lab's exercise sheet from the lab, so that the two cannot drift apart.
+
+    python exercise_tools/make_sheets.py                 write L1_Sampling/L1_Sampling_exercises.ipynb, …
+    python exercise_tools/make_sheets.py --check         write nothing; fail if a sheet is not what the lab gives
+    python exercise_tools/make_sheets.py --solved build/solved    the sheets with their solutions filled in, for tests
+
+The cells' tags in the lab say what becomes of them in the sheet:
+
+    exercise   markdown: `### Exercise 1.3 · Title`, a line `★★ · 10 minutes`, the task, up to two hints; as it is
+    solution   the next code cell: functions with docstrings; their bodies are emptied
+    check      the next code cell: `check_it(my_it)`; as it is, and the solution follows, folded away
+    answer     what would give an answer away; left out
+    spoiler    code that resembles an answer, but that later cells need; its source is folded
+    (none)     as it is; it must not use a function that the learner has yet to write
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+STUB = 'raise NotImplementedError("your code here")'
+HEADER = re.compile(r"### Exercise (\d+\.\d+) · (.+)\n(★{1,3}) · (\d+) minutes\n\n")
+NEXT = {"exercise": "solution", "solution": "check", "check": "exercise"}
+NOTE = (
+    "*This is the exercise sheet of [the lab]({lab}): the same text, with functions for you to write, and without what "
+    "would give them away. Below each check, its solution is folded away.*"
+)
+
+
+def labs(root: Path = ROOT) -> list[Path]:
+    """The labs that have exercises."""
+    notebooks = [path for path in sorted(root.glob("L*_*/L*.ipynb")) if not path.stem.endswith("_exercises")]
+    return [path for path in notebooks if any(kind(cell) == "exercise" for cell in read(path)["cells"])]
+
+
+def sheet_path(lab: Path) -> Path:
+    """Where a lab's sheet lies."""
+    return lab.with_name(f"{lab.stem}_exercises.ipynb")
+
+
+def read(path: Path) -> dict:
+    """A notebook."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def to_text(notebook: dict) -> str:
+    """A notebook as Jupyter writes it."""
+    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+
+
+def kind(cell: dict) -> str:
+    """exercise, solution, check, answer, or nothing."""
+    tags = cell["metadata"].get("tags", [])
+    return next((tag for tag in ("exercise", "solution", "check", "answer") if tag in tags), "")
+
+
+def source(cell: dict) -> str:
+    """The text of a cell, which may be stored as one string or as lines."""
+    return "".join(cell["source"])
+
+
+def exercises(notebook: dict) -> list[tuple[str, str, int, int]]:
+    """(number, title, stars, minutes) of each exercise, read off its first two lines.
+
+    Raises:
+        ValueError: a first line of another form.
+    """
+    found = []
+    for cell in notebook["cells"]:
+        if kind(cell) == "exercise":
+            header = HEADER.match(source(cell))
+            if not header:
+                raise ValueError(f"{cell['id']}: an exercise begins '### Exercise 1.3 · Title', then '★★ · 10 minutes'")
+            number, title, stars, minutes = header.groups()
+            found.append((number, title, len(stars), int(minutes)))
+    return found
+
+
+def stub(code: str) -> str:
+    """The code of a solution with the body of each function emptied, up to its docstring.
+
+    Raises:
+        ValueError: no function in it, or one without a docstring.
+    """
+    lines = code.splitlines()
+    functions = [node for node in ast.parse(code).body if isinstance(node, ast.FunctionDef)]
+    if not functions or not all(ast.get_docstring(function) for function in functions):
+        raise ValueError("a solution needs at least one function, and each function a docstring")
+    for function in reversed(functions):  # from the end, so that the line numbers stay right
+        docstring, end = function.body[0], function.end_lineno
+        for i in range(end, len(lines)):  # comments in the body after its last statement belong to it
+            if lines[i].strip() and not lines[i].startswith((" ", "\t")):
+                break
+            end = i + 1 if lines[i].strip() else end
+        lines[docstring.end_lineno : end] = [" " * docstring.col_offset + STUB]
+    return "\n".join(lines)
+
+
+def names(code: str) -> set[str]:
+    """The names that a code cell uses."""
+    return {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
+
+
+def new_cell(cell_id: str, cell_type: str, text: str, tag: str = "") -> dict:
+    """A cell without outputs."""
+    cell = {"cell_type": cell_type, "id": cell_id, "metadata": {"tags": [tag]} if tag else {}}
+    if cell_type == "code":
+        cell |= {"execution_count": None, "outputs": []}
+    return cell | {"source": text.splitlines(keepends=True)}
+
+
+def make_sheet(lab: dict, lab_name: str, solved: bool = False) -> dict:
+    """The exercise sheet of a lab; with ``solved``, the same with the solutions in their places.
+
+    Raises:
+        ValueError: exercise, solution and check do not follow each other, or a cell needs what is yet to be written.
+    """
+    exercises(lab)  # only to see that all are well-formed
+    cells, awaited, solution, unwritten = [], "exercise", None, set()
+    for cell in lab["cells"]:
+        what, text, name = kind(cell), source(cell), cell["id"]
+        if what == "answer":
+            continue
+        if what:
+            if what != awaited:
+                raise ValueError(f"{name}: tagged {what} where the next tag should be {awaited}")
+            awaited = NEXT[what]
+        elif cell["cell_type"] == "code":
+            if awaited != "exercise":
+                raise ValueError(f"{name}: a code cell where the {awaited} of an exercise should be")
+            if needed := unwritten & names(text):
+                raise ValueError(f"{name}: uses {', '.join(sorted(needed))}; in a blank sheet it would crash")
+        if what == "solution":
+            solution = text
+            unwritten |= {node.name for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)}
+            text = text if solved else stub(text)
+        copy = new_cell(name, cell["cell_type"], text, what)
+        if "spoiler" in cell["metadata"].get("tags", []):
+            copy["metadata"]["jupyter"] = {"source_hidden": True}
+        if "attachments" in cell:
+            copy["attachments"] = cell["attachments"]
+        cells.append(copy)
+        if what == "check" and not solved:
+            folded = f"<details><summary>Solution</summary>\n\n```python\n{solution}\n```\n</details>"
+            cells.append(new_cell(f"{name}-solution", "markdown", folded))
+    if awaited != "exercise":
+        raise ValueError(f"the last exercise has no {awaited}")
+    cells.insert(1, new_cell("about-this-sheet", "markdown", NOTE.format(lab=lab_name)))  # after the title
+    if solved:  # a test must not tick off the exercises of whoever runs it
+        cells.insert(0, new_cell("progress-off", "code", 'import os\n\nos.environ["COURSE_PROGRESS"] = "off"'))
+    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+
+
+def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
+    """The command line; 0 if all is well."""
+    parser = argparse.ArgumentParser(description="Make the exercise sheets from the labs.")
+    parser.add_argument("--check", action="store_true", help="write nothing, fail if a sheet is out of date")
+    parser.add_argument("--solved", type=Path, metavar="DIR", help="write solved sheets there instead")
+    options = parser.parse_args(arguments)
+    stale = []
+    for lab in labs(root):
+        try:
+            text = to_text(make_sheet(read(lab), lab.name, solved=options.solved is not None))
+        except ValueError as error:
+            raise SystemExit(f"{lab.name}: {error}") from None
+        path = sheet_path(lab)
+        if options.solved:
+            path = options.solved / path.name
+            path.parent.mkdir(parents=True, exist_ok=True)
+        current = path.read_text(encoding="utf-8") if path.exists() else None
+        if options.check and text != current:
+            stale.append(path.name)
+        elif text != current:
+            path.write_text(text, encoding="utf-8", newline="\n")
+            print(f"wrote {path}")
+    if stale:
+        print(f"not what the lab gives: {', '.join(stale)}; run: python exercise_tools/make_sheets.py", file=sys.stderr)
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""Run a learner's function so that nothing it does can take the notebook down."""
+
+from __future__ import annotations
+
+import ast
+import ctypes
+import inspect
+import textwrap
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from typing import NoReturn
+
+import torch
+from torch import Tensor
+
+SECONDS = 5.0  # what a learner's function may take for one call
+STUB = "your code here"  # the words of the NotImplementedError in an exercise sheet
+
+
+class Failed(Exception):  # noqa: N818  (a result, not an error)
+    """Ends a check: (status, diagnosis, message)."""
+
+
+def fail(diagnosis: str, message: str, status: str = "wrong") -> NoReturn:
+    """End the check; ``diagnosis`` is a short key such as "missing square root", ``message`` what the learner reads."""
+    raise Failed(status, diagnosis, message)
+
+
+def call(function: Callable, *args: object, seconds: float | None = None) -> object:
+    """What the learner's function returns.
+
+    Raises:
+        Failed: it is a stub, crashes, takes longer than ``seconds``, returns nothing, or changes a tensor of ``args``.
+    """
+    before = [arg.clone() if isinstance(arg, Tensor) else None for arg in args]
+    result, error = _run(function, args, seconds or SECONDS)
+    if isinstance(error, NotImplementedError) and str(error) in ("", STUB):  # those of torch say something else
+        fail("not attempted", "not attempted yet.", "not attempted")
+    if error is not None:
+        kind = type(error).__name__
+        fail(kind, f"your code stopped with {kind}: {error}{_own_line(error, function)}", "crashed")
+    if result is None or result is ...:
+        if _is_empty(function):
+            fail("not attempted", "not attempted yet.", "not attempted")
+        fail("nothing returned", "your function returns nothing: is a `return` missing?")
+    for i, (old, arg) in enumerate(zip(before, args, strict=True), start=1):
+        if old is not None and not torch.equal(old, arg):
+            fail("changes its input", f"your function changes its input number {i}. Write x = x * 2, not x *= 2.")
+    return result
+
+
+class _Stop(BaseException):
+    """Thrown into an endless loop. No Exception, so that the learner's `except Exception` lets it through."""
+
+
+def _run(function: Callable, args: tuple, seconds: float) -> tuple[object, BaseException | None]:
+    """The function's result or its exception. It runs in a thread, because a thread can be stopped from outside."""
+    result, error, done = None, None, threading.Event()
+
+    def work() -> None:
+        nonlocal result, error
+        try:
+            result = function(*args)
+        except BaseException as raised:  # SystemExit, too, is only a learner's mistake
+            error = raised
+        finally:
+            done.set()
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    deadline = time.monotonic() + seconds
+    try:
+        while not done.is_set() and time.monotonic() < deadline:
+            done.wait(0.05)  # in short pieces, so that the notebook's stop button works on Windows as well
+        late = not done.is_set()
+    finally:
+        stopped = _stop(thread, done)
+    if late:
+        end = "stopped" if stopped else "it goes on, and cannot be stopped: restart the kernel"
+        message = f"no result after {seconds:g} seconds, {end}. Is there a loop that never ends?"
+        fail("too slow", message, "too slow")
+    return result, error
+
+
+def _stop(thread: threading.Thread, done: threading.Event) -> bool:
+    """Throw _Stop into the thread until it is done; more than once, because a bare `except:` may catch it."""
+    for _ in range(40):
+        if done.is_set():
+            break
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_Stop))
+        done.wait(0.05)
+    return done.is_set()
+
+
+def _own_line(error: BaseException, function: Callable) -> str:
+    """The last line of the learner's own file or cell on the way to the error, not one inside torch."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if code and f.filename == code.co_filename]
+    return f"\n  in your line {frames[-1].lineno}: {frames[-1].line}" if frames else ""
+
+
+def _is_empty(function: Callable) -> bool:
+    """Whether the body is nothing but a docstring, `pass`, `...` or a bare `return`."""
+    try:
+        body = getattr(ast.parse(textwrap.dedent(inspect.getsource(function))).body[0], "body", [])
+    except (OSError, TypeError, SyntaxError):  # no source to look at
+        return True
+    empty = (ast.Pass, ast.Expr, ast.Return)
+    return all(isinstance(s, empty) and isinstance(getattr(s, "value", None), ast.Constant | None) for s in body)

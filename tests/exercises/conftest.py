@@ -1,0 +1,43 @@
+"""For the tests of every lab's checks.
+
+A module test_checks_l*.py has LAB, the lab's folder, and two tables:
+
+    RIGHT = {"perturb_input": [the solution, the same written differently, …]}
+    WRONG = {"perturb_input": {"missing square root": a function with this mistake, …}}
+
+Its tests get one case a line from them by asking for `right`, for `wrong` with `diagnosis`, or for `exercise` alone.
+"""
+
+import importlib
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def no_progress(monkeypatch):
+    """Tests leave the learner's own progress alone."""
+    monkeypatch.setenv("COURSE_PROGRESS", "off")
+
+
+@pytest.fixture(scope="module")
+def checks(request):
+    """The lab's checks.py; four labs have one, so it goes by the name of its folder."""
+    return importlib.import_module(f"{request.module.LAB}.checks")
+
+
+@pytest.fixture
+def check(checks, exercise):
+    """The check of the exercise at hand."""
+    return getattr(checks, f"check_{exercise}")
+
+
+def pytest_generate_tests(metafunc):
+    wanted, module = set(metafunc.fixturenames), metafunc.module
+    if "wrong" in wanted:
+        cases = [(name, key, wrong) for name, variants in module.WRONG.items() for key, wrong in variants.items()]
+        metafunc.parametrize("exercise, diagnosis, wrong", cases, ids=[f"{name}-{key}" for name, key, _ in cases])
+    elif "right" in wanted:
+        cases = [(name, right, f"{name}-{i}") for name, ways in module.RIGHT.items() for i, right in enumerate(ways, 1)]
+        metafunc.parametrize("exercise, right", [case[:2] for case in cases], ids=[case[2] for case in cases])
+    elif "exercise" in wanted:
+        metafunc.parametrize("exercise", list(module.RIGHT))
