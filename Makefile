@@ -2,14 +2,16 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-LABS = L1_Sampling/L1_Sampling.ipynb
+LABS = L1_Sampling/L1_Sampling.ipynb L2_Training/L2_Training.ipynb L3_Context/L3_Context.ipynb \
+	L4_FastSampling/L4_FastSampling.ipynb Capstone/Capstone.ipynb
 
-.PHONY: help lab test notebooks data weights clean
+.PHONY: help lab test notebooks sheets data weights clean
 
 help:
 	@echo "make lab        open the course in JupyterLab, at Lab 1"
 	@echo "make test       style, unit tests, and every lab run again and compared"
 	@echo "make notebooks  run the labs and store their outputs"
+	@echo "make sheets     make the exercise sheets from the labs"
 	@echo "make data       draw the sprites again"
 	@echo "make weights    train the networks again (hours; ARGS=--bf16 halves them on new processors)"
 	@echo "make clean      remove the environment"
@@ -23,10 +25,15 @@ test: $(VENV)/test.done
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m pytest tests
 	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 $(LABS)
+	$(BIN)/python exercise_tools/make_sheets.py --solved build/solved
+	COURSE_STEPS=20 $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 build/solved
 
 notebooks: $(VENV)/test.done
 	TQDM_DISABLE=1 $(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False \
 		--ExecutePreprocessor.store_widget_state=False $(LABS)
+
+sheets: $(VENV)/lab.done
+	$(BIN)/python exercise_tools/make_sheets.py
 
 data: $(VENV)/lab.done
 	$(BIN)/python data/make_sprites.py
