@@ -12,6 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "weights"))
 import card
+from measure import FRONTIER
 
 PREPARE = """
 from diffusion_utilities import *
@@ -137,6 +138,17 @@ def test_tables_of_the_model_card_are_those_of_the_stored_runs():
     assert card.with_tables(text, metrics) == text, "run python weights/card.py"
     hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (ROOT / "weights").glob("*.pth")}
     assert hashes.items() >= metrics["sha256"].items()
+
+
+def test_frontier_agrees_with_the_figures_measured_elsewhere_and_falls_from_one_step_on():
+    evaluation = json.loads((ROOT / "weights" / "metrics.json").read_text())["evaluation"]
+    frontier, quality = evaluation["frontier"], evaluation["quality"]
+    assert frontier["DDIM"]["25"] == quality["DDIM, 25 steps"]["fsd"]
+    assert frontier["DPM-Solver++"]["10"] == quality["DPM-Solver++, 10 steps"]["fsd"]
+    assert frontier["DDPM"]["500"] == quality["DDPM, 500 steps"]["fsd"]
+    for name, (_, counts, _) in FRONTIER.items():
+        means = [frontier[name][str(n)]["mean"] for n in counts]
+        assert list(frontier[name]) == [str(n) for n in counts] and means == sorted(means, reverse=True)
 
 
 def test_data_card_states_the_accuracy_of_the_classifier():
