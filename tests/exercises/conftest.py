@@ -5,12 +5,15 @@ A module test_checks_l*.py has LAB, the lab's folder, and two tables:
     RIGHT = {"perturb_input": [the solution, the same written differently, …]}
     WRONG = {"perturb_input": {"missing square root": a function with this mistake, …}}
 
-Its tests get one case a line from them by asking for `right`, for `wrong` with `diagnosis`, or for `exercise` alone.
+The tests of every_lab.py, and its own, get one case a line from them by asking for `right`, for `wrong` with
+`diagnosis`, or for `exercise` alone.
 """
 
 import importlib
 
 import pytest
+
+pytest.register_assert_rewrite("every_lab")
 
 
 @pytest.fixture(autouse=True)

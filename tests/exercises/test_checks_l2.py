@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from every_lab import *  # noqa: F403
 
 LAB = "L2_Training"
 T = 500
@@ -439,46 +440,6 @@ WRONG = {
         "not a number": lambda *a: (guess(*a) - a[1]).square().mean(dim=(1, 2, 3)),
     },
 }
-
-
-def test_right(check, right):
-    verdict = check(right)
-    assert (verdict.status, verdict.diagnosis) == ("passed", ""), verdict
-    assert repr(verdict).startswith("✓") and "\n" not in repr(verdict)
-
-
-def test_wrong(check, diagnosis, wrong):
-    verdict = check(wrong)
-    assert (verdict.status, verdict.diagnosis) == ("wrong", diagnosis), verdict
-    assert repr(verdict).startswith("✗")
-
-
-def test_stub(check, exercise):
-    def stub(*args):
-        """What the sheet holds."""
-        raise NotImplementedError("your code here")
-
-    assert check(stub).status == "not attempted"
-
-
-def test_emptied(check, exercise):
-    def emptied(*args):
-        """Nothing yet."""
-
-    assert check(emptied).status == "not attempted"
-
-
-def test_crash(check, exercise):
-    def crashes(*args):
-        return args[0] + undefined_name  # noqa: F821
-
-    verdict = check(crashes)
-    assert verdict.status == "crashed" and "undefined_name  #" in verdict.message
-
-
-def test_every_exercise_is_here(checks):
-    assert checks.LAB.exercises.keys() == RIGHT.keys() == WRONG.keys()
-    assert all(len(ways) >= 2 for ways in RIGHT.values()) and all(len(variants) >= 4 for variants in WRONG.values())
 
 
 def test_an_average_that_trips_over_the_counter_of_batch_norm(checks):
