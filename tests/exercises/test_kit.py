@@ -1,6 +1,7 @@
 """The engine of the checks: whatever a learner's function does, a verdict comes out of it, and the right one."""
 
 import _thread
+import signal
 import sys
 import threading
 import time
@@ -209,10 +210,14 @@ def test_what_cannot_be_stopped_is_left_behind(check, quick, monkeypatch):
 
 
 def test_the_users_own_interrupt_gets_through_and_stops_the_function(check):
-    threading.Timer(0.3, _thread.interrupt_main).start()
-    with pytest.raises(KeyboardInterrupt):
-        check(loops)
-    assert_no_thread_is_left()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background may ignore it
+    try:
+        threading.Timer(0.3, _thread.interrupt_main).start()
+        with pytest.raises(KeyboardInterrupt):
+            check(loops)
+        assert_no_thread_is_left()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_a_slow_but_finite_function_may_be_given_more_time(quick):
