@@ -1,11 +1,12 @@
 # Each verb is a plain command or two; the README shows them for systems without make.
+# COURSE_STEPS shortens what the labs train, which is most of their time and not what the tests compare.
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 LABS = L1_Sampling/L1_Sampling.ipynb L2_Training/L2_Training.ipynb L3_Context/L3_Context.ipynb \
-	L4_FastSampling/L4_FastSampling.ipynb Capstone/Capstone.ipynb
+	L4_FastSampling/L4_FastSampling.ipynb Capstone/Capstone.ipynb going_further/demo.ipynb
 
-.PHONY: help lab test notebooks sheets data weights clean
+.PHONY: help lab test notebooks sheets data weights bench clean
 
 help:
 	@echo "make lab        open the course in JupyterLab, at Lab 1"
@@ -14,6 +15,7 @@ help:
 	@echo "make sheets     make the exercise sheets from the labs"
 	@echo "make data       draw the sprites again"
 	@echo "make weights    train the networks again (hours; ARGS=--bf16 halves them on new processors)"
+	@echo "make bench      measure speed and memory, and write the README's table (a quarter of an hour)"
 	@echo "make clean      remove the environment"
 
 lab: $(VENV)/lab.done
@@ -24,7 +26,7 @@ test: $(VENV)/test.done
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m pytest tests
-	$(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 $(LABS)
+	COURSE_STEPS=20 $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 $(LABS)
 	$(BIN)/python exercise_tools/make_sheets.py --solved build/solved
 	COURSE_STEPS=20 $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 build/solved
 
@@ -40,6 +42,10 @@ data: $(VENV)/lab.done
 
 weights: $(VENV)/lab.done
 	$(BIN)/python weights/make_weights.py $(ARGS)
+
+bench: $(VENV)/test.done
+	$(BIN)/python tests/benchmarks/bench.py
+	$(BIN)/python tests/benchmarks/report.py
 
 clean:
 	rm -rf $(VENV)

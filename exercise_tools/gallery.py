@@ -14,7 +14,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.utils import make_grid
 
 from diffusion_utilities import NoiseSchedule, linear_schedule, step_pairs, to_unit
 
@@ -38,6 +37,8 @@ def few_levels(n: int) -> NoiseSchedule:
 
 def show_sprites(rows: list[dict[str, Tensor]]) -> None:
     """Rows of panels: title → sprites (n, 3, 16, 16), shown in two rows, and grey where they are no numbers."""
+    from torchvision.utils import make_grid  # takes a second, and most of a lab does without
+
     n_columns = max(len(row) for row in rows)
     fig, axs = plt.subplots(len(rows), n_columns, figsize=(10, 5.8 / n_columns * len(rows)), squeeze=False)
     for ax in axs.flat:

@@ -113,10 +113,9 @@ def test_whole_ddim_run_agrees(ddim, n):
     assert np.array_equal(frames[-1], samples.numpy())
 
 
-@pytest.fixture
-def dpm():
+def dpm(algorithm_type):
     scheduler = diffusers.DPMSolverMultistepScheduler(
-        **LINE, algorithm_type="dpmsolver++", solver_order=2, timestep_spacing="trailing", final_sigmas_type="zero"
+        **LINE, algorithm_type=algorithm_type, solver_order=2, timestep_spacing="trailing", final_sigmas_type="zero"
     )
     scheduler = with_exact_tables(scheduler)
     scheduler.alpha_t, scheduler.sigma_t = scheduler.alphas_cumprod.sqrt(), (1 - scheduler.alphas_cumprod).sqrt()
@@ -125,12 +124,16 @@ def dpm():
 
 
 @pytest.mark.parametrize("n", [2, 5, 10, 25, 100])
-def test_whole_dpm_run_agrees(dpm, n):
-    samples, frames = du.sample_dpm(2, n, model=predict, seed=0, progress=False)
-    dpm.set_timesteps(n)
-    assert dpm.timesteps.tolist() == [t - 1 for t, _ in du.step_pairs(n, T)]
-    x = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
-    for i, t in enumerate(dpm.timesteps.tolist(), start=1):
-        x = dpm.step(predict(x, (t + 1) / T, None), t, x).prev_sample
+@pytest.mark.parametrize(("eta", "algorithm_type"), [(0, "dpmsolver++"), (1, "sde-dpmsolver++")])
+def test_whole_dpm_run_agrees(eta, algorithm_type, n):
+    samples, frames = du.sample_dpm(2, n, eta=eta, model=predict, seed=0, progress=False)
+    scheduler = dpm(algorithm_type)
+    scheduler.set_timesteps(n)
+    assert scheduler.timesteps.tolist() == [t - 1 for t, _ in du.step_pairs(n, T)]
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 3, 16, 16, generator=generator)
+    for i, t in enumerate(scheduler.timesteps.tolist(), start=1):
+        z = torch.randn(x.shape, generator=generator)
+        x = scheduler.step(predict(x, (t + 1) / T, None), t, x, variance_noise=z).prev_sample
         np.testing.assert_allclose(frames[i], x.numpy(), rtol=1e-4, atol=1e-4 * x.abs().max().item())
     assert np.array_equal(frames[-1], samples.numpy())

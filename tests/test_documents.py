@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "weights"))
+sys.path[:0] = [str(ROOT / "weights"), str(ROOT / "tests" / "benchmarks")]
 import card
+import report
 from measure import FRONTIER
 
 PREPARE = """
@@ -124,7 +125,7 @@ def test_readme_snippets_run_as_written(monkeypatch):
 
 
 def test_readme_names_only_files_that_exist():
-    for page in ("README.md", "data/README.md", "weights/README.md", "docs/GLOSSARY.md"):
+    for page in ("README.md", "data/README.md", "weights/README.md", "docs/GLOSSARY.md", "docs/SPEED.md"):
         text = (ROOT / page).read_text(encoding="utf-8")
         links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if not link.startswith("http")]
         missing = [link for link in links if not os.path.exists(ROOT / Path(page).parent / link)]  # noqa: PTH110
@@ -138,6 +139,14 @@ def test_tables_of_the_model_card_are_those_of_the_stored_runs():
     assert card.with_tables(text, metrics) == text, "run python weights/card.py"
     hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (ROOT / "weights").glob("*.pth")}
     assert hashes.items() >= metrics["sha256"].items()
+
+
+def test_tables_of_speed_are_those_of_the_stored_run():
+    results = json.loads(report.RESULTS.read_text())
+    texts = [page.read_text(encoding="utf-8") for page in report.PAGES]
+    assert set(re.findall(r"<!-- bench (\w+) -->", "".join(texts))) == set(report.BLOCKS)
+    for page, text in zip(report.PAGES, texts, strict=True):
+        assert report.with_blocks(text, results) == text, f"{page.name}: run python tests/benchmarks/report.py"
 
 
 def test_frontier_agrees_with_the_figures_measured_elsewhere_and_falls_from_one_step_on():

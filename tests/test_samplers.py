@@ -245,7 +245,7 @@ def test_the_prepared_network_computes_the_same(make_model):
     """Batch norm folded into convolutions is the same map; float32 rounding through 20 layers leaves 1e-4."""
     model = make_model(16).train()
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    fast = du._prepare(model)
+    fast = du.faster(model)
     assert fast is not model and model.training
     assert not any(isinstance(module, torch.nn.BatchNorm2d) for module in fast.modules())
     assert all(torch.equal(model.state_dict()[key], before[key]) for key in before)
@@ -258,7 +258,7 @@ def test_the_prepared_network_computes_the_same(make_model):
 
 def test_other_models_are_used_as_they_are():
     model = Wrapped()
-    assert du._prepare(model) is model
+    assert du.faster(model) is model
 
 
 def test_sampling_a_network_equals_sampling_it_as_a_plain_function(make_model):

@@ -257,12 +257,12 @@ def trained():
 @pytest.fixture(scope="module")
 def fast(trained):
     """The network as the samplers prepare it, with batch norm folded in: it has no training mode any more."""
-    return du._prepare(trained)
+    return du.faster(trained)
 
 
 @pytest.fixture(scope="module")
 def fast_context():
-    return du._prepare(du.load_pretrained("context_model_trained", "cpu"))
+    return du.faster(du.load_pretrained("context_model_trained", "cpu"))
 
 
 def by_name(rows):

@@ -1,0 +1,126 @@
+"""Write the tables of README.md and docs/SPEED.md from results.json, so that none is typed.
+
+python tests/benchmarks/report.py
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = Path(__file__).resolve().parent / "results.json"
+PAGES = [ROOT / "README.md", ROOT / "docs" / "SPEED.md"]
+sys.path.insert(0, str(ROOT / "weights"))
+from card import table
+
+TITLES = {
+    "passes": "one pass of the network, 32 sprites",
+    "ddpm": "32 sprites by DDPM, 500 steps",
+    "few_steps": "32 sprites by DPM-Solver++, 15 steps, η = 1",
+    "training": "20 training steps of 64 sprites",
+}
+
+
+def seconds(row: dict) -> str:
+    """The median, and how far apart the fastest and the slowest round were."""
+    unit, factor = ("ms", 1e3) if row["median"] < 1 else ("s", 1)
+    median, least, most = (f"{factor * row[key]:.3g}" for key in ("median", "min", "max"))
+    return f"{median} {unit} ({least} to {most})"
+
+
+def machine(results: dict) -> str:
+    m = results["machine"]
+    device = f"{m['device']}, {m['cores']} cores, {m['memory_gb']:.0f} GB"
+    return f"Measured on {device}, Python {m['python']}, PyTorch {m['torch']}: medians, in brackets fastest to slowest."
+
+
+def speed(results: dict) -> str:
+    """How many times the plain loop's speed each way has."""
+    ways = [way for way in results["passes"] if way != "plain"]
+
+    def line(title: str, plain: dict, rows: dict, digits: int) -> list[str]:
+        gains = [f"{plain['median'] / rows[way]['median']:.{digits}f} ×" if way in rows else "" for way in ways]
+        return [title, seconds(plain), *gains]
+
+    lines = [line(TITLES[name], results[name]["plain"], results[name], 2) for name in ("passes", "ddpm", "training")]
+    lines.append(line(f"{TITLES['few_steps']}, against DDPM", results["ddpm"]["plain"], results["few_steps"], 0))
+    return table(["", "plain loop", *ways], lines)
+
+
+def ways(results: dict) -> str:
+    """Every time of every way."""
+    lines = [[title, way, seconds(row)] for name, title in TITLES.items() for way, row in results[name].items()]
+    return table(["", "way", "time"], lines)
+
+
+def exactness(results: dict) -> str:
+    """What each way changes: the predicted noise, whose size is about 1, and the quality of the sprites."""
+    lines = [
+        [way, f"{row['largest_difference']:.0e}", f"{results['quality'][way]['fsd']:.1f}"]
+        for way, row in results["passes"].items()
+        if way != "plain"
+    ]
+    return table(["way", "largest change in 32 predictions", "FSD of 1,788 sprites by 15 steps, seed 0"], lines)
+
+
+def growth(results: dict) -> str:
+    """Time and memory against the number of sprites."""
+    lines = []
+    for n, row in results["growth_with_n_sample"].items():
+        each = f"{1e3 * row['median'] / 2 / int(n):.2f} ms"
+        lines.append([f"{int(n):,}", seconds(row), each, f"{row['peak_mb']:,}", f"{row['peak_mb_uncut']:,}"])
+    return table(["sprites", "2 steps", "a step and sprite", "MB at most", "MB at most if not cut into batches"], lines)
+
+
+def memory_end(results: dict) -> str:
+    """Where the memory would end if requests were not cut into batches."""
+    (n1, row1), (n2, row2) = list(results["growth_with_n_sample"].items())[-2:]
+    each = (row2["peak_mb_uncut"] - row1["peak_mb_uncut"]) / (int(n2) - int(n1))
+    gb = results["machine"]["memory_gb"]
+    return (
+        f"In one batch, each further sprite would take {each:.2f} MB, and the {gb:.0f} GB of this machine would end at "
+        f"about {round(1024 * gb / each, -3):,.0f} sprites of 16×16."
+    )
+
+
+def steps(results: dict) -> str:
+    rows = results["growth_with_steps"]
+    lines = [[n, seconds(row), f"{1e3 * row['median'] / int(n):.1f} ms"] for n, row in rows.items()]
+    return table(["steps", "32 sprites", "a step"], lines)
+
+
+def heights(results: dict) -> str:
+    rows = results["growth_with_height"]
+    lines = [[f"{h}×{h}", seconds(row), f"{row['peak_mb']:,}", f"{row['peak_mb_uncut']:,}"] for h, row in rows.items()]
+    return table(["size", "32 sprites, 2 steps", "MB at most", "MB at most if not cut into batches"], lines)
+
+
+def importing(results: dict) -> str:
+    row = results["importing"]
+    spread = f"{row['min']:.2f} to {row['max']:.2f}"
+    return f"`import diffusion_utilities` adds {row['median']:.2f} s ({spread}) to importing torch."
+
+
+BLOCKS = {f.__name__: f for f in (machine, speed, ways, exactness, growth, memory_end, steps, heights, importing)}
+
+
+def with_blocks(text: str, results: dict) -> str:
+    """A page with each block from ``<!-- bench NAME -->`` to ``<!-- / -->`` made anew."""
+
+    def made(match: re.Match) -> str:
+        return f"<!-- bench {match[1]} -->\n{BLOCKS[match[1]](results)}\n<!-- / -->"
+
+    return re.sub(r"<!-- bench (\w+) -->\n.*?<!-- / -->", made, text, flags=re.DOTALL)
+
+
+def main() -> None:
+    results = json.loads(RESULTS.read_text())
+    for page in PAGES:
+        page.write_text(with_blocks(page.read_text(encoding="utf-8"), results), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,212 @@
+"""What makes things fast must not change what comes out: batches, the runtime, recorded kernels, the import."""
+
+import builtins
+import contextlib
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import diffusion_utilities as du
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# ------------------------------------------------------------------------------------------------------- large requests
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+@pytest.mark.parametrize("height", [4, 16, 20, 64, 1024])
+def test_a_batch_has_no_more_pixels_than_fit(device, height):
+    size = du._largest_batch(torch.device(device), height)
+    pixels = 16**2 * {"cpu": 128, "cuda": 4096}[device]
+    assert size == 1 or size * height**2 <= pixels < (size + 1) * height**2
+
+
+SAMPLERS = {
+    "ddpm": (du.sample_ddpm_context, {}),
+    "ddim": (du.sample_ddim_context, {"n": 3, "eta": 0.5}),
+    "dpm": (du.sample_dpm_context, {"n": 4, "eta": 1.0}),
+}
+
+
+@pytest.mark.parametrize("guidance", [0, 1, 2])
+@pytest.mark.parametrize("context", [None, torch.eye(5)], ids=["no context", "context"])
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_cutting_a_request_into_batches_changes_nothing(name, context, guidance, tiny_model, monkeypatch):
+    sample, options = SAMPLERS[name]
+    options |= {"schedule": du.linear_schedule(10, 0.01, 0.2), "model": tiny_model, "progress": False, "seed": 3}
+    samples, frames = sample(5, context, save_rate=3, guidance=guidance, **options)
+    monkeypatch.setattr(du, "_largest_batch", lambda device, height: 2)
+    cut, cut_frames = sample(5, context, save_rate=3, guidance=guidance, **options)
+    torch.testing.assert_close(cut, samples, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(cut_frames, frames, rtol=1e-4, atol=1e-4)
+
+
+def test_no_batch_is_larger_than_may_be_and_each_has_its_contexts(make_recorder, monkeypatch):
+    sizes = []
+    model = make_recorder(lambda x, t, c: sizes.append((len(x), len(c))) or torch.zeros_like(x))
+    monkeypatch.setattr(du, "_largest_batch", lambda device, height: 2)
+    context = torch.rand(5, 5)
+    du.sample_ddim_context(5, context, 3, model=model, progress=False)
+    assert sizes == [(2, 2), (2, 2), (1, 1)] * 3
+    assert torch.equal(torch.cat(model.contexts[:3]), context)
+
+
+# ------------------------------------------------------------------------------------------------------------- OpenVINO
+
+
+@pytest.mark.parametrize("n_sample", [1, 3])
+def test_openvino_computes_the_same(n_sample, make_model):
+    model, context = make_model(16), torch.rand(n_sample, 5)
+    fast, x = du.OpenvinoUnet(model), torch.randn(n_sample, 3, 16, 16)
+    for t in (0.002, 1.0):
+        torch.testing.assert_close(fast(x, t, context), model(x, t, context), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(fast(x, torch.tensor(0.5)), model(x, 0.5), rtol=1e-4, atol=1e-4)
+
+
+def test_sampling_by_openvino_gives_the_same_sprites(make_model):
+    model, context = make_model(16), torch.eye(5)[:2]
+    options = {"n": 5, "guidance": 2, "seed": 0, "progress": False}
+    ours, frames = du.sample_ddim_context(2, context, model=model, **options)
+    theirs, their_frames = du.sample_ddim_context(2, context, model=du.OpenvinoUnet(model), **options)
+    torch.testing.assert_close(theirs, ours, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(their_frames, frames, rtol=1e-3, atol=1e-3)
+
+
+def test_openvino_takes_other_sizes_and_leaves_the_network_alone(make_model):
+    model = make_model(8, n_cfeat=2, height=32).train()
+    samples, _ = du.sample_ddim(2, 2, model=du.OpenvinoUnet(model), progress=False)
+    assert samples.shape == (2, 3, 32, 32) and model.training
+
+
+def test_openvino_in_sixteen_bits_is_close(make_model):
+    model, x = make_model(16), torch.randn(4, 3, 16, 16)
+    exact = model(x, 0.5)
+    off = (du.OpenvinoUnet(model, bf16=True)(x, 0.5) - exact).abs().max() / exact.std()
+    assert off < 0.1
+
+
+def test_openvino_reports_nothing_to_anybody(make_model):
+    du.OpenvinoUnet(make_model())
+    from openvino.tools.ovc import telemetry_utils
+
+    assert telemetry_utils.tm.__name__.endswith("telemetry_stub")
+
+
+def test_without_openvino_the_error_says_what_to_install(make_model, monkeypatch):
+    real = builtins.__import__
+
+    def without(name, *arguments, **options):
+        if name.startswith("openvino"):
+            raise ImportError(name)
+        return real(name, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    with pytest.raises(ImportError, match="pip install openvino"):
+        du.OpenvinoUnet(make_model())
+
+
+# ------------------------------------------------------------------------------------------------- recorded kernels
+
+
+class FakeGraph:
+    """A CUDA graph that notes calls in place of kernels: ``replay`` runs them again on the same memory."""
+
+    recording = None
+
+    def __init__(self):
+        self.calls = []
+
+    def replay(self):
+        for network, inputs, output in self.calls:
+            output.copy_(network(*inputs))
+
+
+@pytest.fixture
+def fake_cuda(monkeypatch):
+    """torch.cuda as far as recording needs it, and a wrapper of networks that takes part in it."""
+
+    @contextlib.contextmanager
+    def record(graph):
+        FakeGraph.recording = graph
+        yield
+        FakeGraph.recording = None
+
+    class Stream:
+        def wait_stream(self, other):
+            pass
+
+    class Recordable(torch.nn.Module):
+        def __init__(self, network):
+            super().__init__()
+            self.network, self.n_cfeat, self.calls = network, network.n_cfeat, 0
+
+        def forward(self, x, t, c):
+            self.calls += 1
+            output = self.network(x, t, c)
+            if FakeGraph.recording is not None:
+                FakeGraph.recording.calls.append((self.network, (x, t, c), output))
+            return output
+
+    for name, value in {"CUDAGraph": FakeGraph, "graph": record, "Stream": Stream, "current_stream": Stream}.items():
+        monkeypatch.setattr(torch.cuda, name, value)
+    monkeypatch.setattr(torch.cuda, "stream", contextlib.nullcontext)
+    return Recordable
+
+
+@torch.no_grad()
+def test_a_recorded_network_computes_the_same_for_every_input(fake_cuda, tiny_model):
+    network = fake_cuda(tiny_model)
+    recorded = du._Recorded(network)
+    for n in (2, 3, 2):
+        for t in (0.1, 0.9):
+            x, t, c = torch.randn(n, 3, 16, 16), torch.tensor(t), torch.rand(n, 5)
+            torch.testing.assert_close(recorded(x, t, c), tiny_model(x, t, c))
+            torch.testing.assert_close(recorded(x, t), tiny_model(x, t))
+    assert network.calls == 2 * 4  # three first passes and a recorded one for each of two shapes, then only replays
+
+
+@torch.no_grad()
+def test_what_a_recorded_network_gave_stays_as_it_was(fake_cuda, tiny_model):
+    recorded, x = du._Recorded(fake_cuda(tiny_model)), torch.randn(2, 3, 16, 16)
+    first = recorded(x, torch.tensor(0.5))
+    before = first.clone()
+    recorded(-x, torch.tensor(0.1))
+    assert torch.equal(first, before)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("how", ["raises", "wrong"])
+def test_where_recording_fails_the_network_itself_is_called(how, fake_cuda, tiny_model, monkeypatch):
+    def replay(graph):
+        if how == "raises":
+            raise RuntimeError("operation not permitted when stream is capturing")
+        graph.calls[0][2].zero_()
+
+    monkeypatch.setattr(FakeGraph, "replay", replay)
+    recorded, x = du._Recorded(fake_cuda(tiny_model)), torch.randn(2, 3, 16, 16)
+    for t in (torch.tensor(0.5), torch.tensor(0.1)):
+        torch.testing.assert_close(recorded(x, t), tiny_model(x, t))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu_the_recorded_network_is_used_and_agrees(make_model):
+    model = make_model(16).cuda()
+    fast = du.faster(model)
+    x, t = torch.randn(4, 3, 16, 16, device="cuda"), torch.tensor(0.5, device="cuda")
+    with torch.no_grad():
+        torch.testing.assert_close(fast(x, t), model(x, t), rtol=1e-3, atol=1e-3)
+    assert all(graph is not None for graph in fast.graphs.values())
+
+
+# --------------------------------------------------------------------------------------------------------------- import
+
+
+def test_importing_the_module_loads_nothing_large_that_a_lab_may_not_use():
+    code = "import sys, diffusion_utilities; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    large = {"torchvision", "torchmetrics", "torch._dynamo", "scipy", "openvino", "IPython", "pandas"}
+    assert not large & set(loaded.split())
