@@ -178,15 +178,25 @@ class DenoiseDiffusion:
         mean = _at(self.x0_factor, t, xt) * xstart + _at(self.xt_factor, t, xt) * xt
         return mean, _at(self.posterior_variance, t, xt)
 
-    def loss(self, xstart: Tensor, context: Tensor | None = None) -> Tensor:
+    def loss(
+        self,
+        xstart: Tensor,
+        context: Tensor | None = None,
+        *,
+        t: int | Tensor | None = None,
+        noise: Tensor | None = None,
+    ) -> Tensor:
         """The simplified loss, E |ε - ε_θ(x_t, t, c)|² at random levels t = 1 … T (DDPM, equation 14); one number.
 
         Args:
             xstart: clean pictures (n, channels, h, w).
             context: (n, classes), or None.
+            t: the levels, an int or (n,) integers; None draws them.
+            noise: ε, like xstart; None draws it.
         """
-        t = torch.randint(1, self.timesteps + 1, (len(xstart),), device=xstart.device)
-        xt, noise = self.forward_sample(xstart, t)
+        if t is None:
+            t = torch.randint(1, self.timesteps + 1, (len(xstart),), device=xstart.device)
+        xt, noise = self.forward_sample(xstart, t, noise)
         return F.mse_loss(self._pred_noise(xt, t, context), noise)
 
     @torch.no_grad()

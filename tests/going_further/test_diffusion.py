@@ -202,6 +202,15 @@ def test_loss_asks_for_every_level_and_passes_the_context(make_recorder):
     assert (counts[1 : T + 1] > 50).all()  # of about 100 each, with a spread of 10
 
 
+def test_loss_at_given_levels_with_given_noise(make_recorder):
+    recorder, xstart, noise = make_recorder(lambda x, t, c: 2 * x), torch.randn(3, 1, 4, 4), torch.randn(3, 1, 4, 4)
+    t = torch.tensor([1, T // 2, T])
+    loss = diffusion(recorder).loss(xstart, t=t, noise=noise)
+    torch.testing.assert_close(recorder.times[0], t / T)
+    x_t = torch.cat([du.perturb_input(xstart[i : i + 1], int(t[i]), noise[i : i + 1], SCHEDULE) for i in range(3)])
+    torch.testing.assert_close(loss, (2 * x_t - noise).square().mean())
+
+
 def test_loss_can_be_trained_on():
     net = small_net()
     diffusion(net).loss(torch.randn(2, 3, 8, 8)).backward()

@@ -1,0 +1,303 @@
+"""Ablation: which schedule, how many levels, which sampler, how many steps? Small networks on the sprites, short runs.
+
+    python going_further/ablate.py    # half an hour on one CPU core; if stopped, it goes on where it was
+    python going_further/ablate.py --quick --out build/quick    # a minute, to see that it works; figures mean nothing
+
+For each number of levels T and each schedule one network is trained, all with the same weights to begin with, the same
+pictures in the same order and the same number of steps. Each is sampled in several ways, and the samples are compared
+with sprites that the generator of ``data/`` draws anew. Written to the folder ``--out``: results.json, table.md, and
+ablation.png; results.json and the networks are stored after each piece of work, and what is there is not done again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import itertools
+import json
+import math
+import statistics
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import torch
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+from torch import Tensor
+from tqdm import tqdm
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from data.make_sprites import fresh_sprites, to_arrays
+from diffusion_utilities import (
+    ROOT,
+    ContextUnet,
+    NoiseSchedule,
+    default_device,
+    ema_update,
+    frechet_sprite_distance,
+    load_classifier,
+    load_pretrained,
+    sample_ddim,
+    sample_ddpm,
+    sample_dpm,
+    save_weights,
+    sprite_batches,
+    sprite_tensors,
+)
+from going_further import datasets
+from going_further.clipping import Clipped
+from going_further.diffusion import DenoiseDiffusion
+from going_further.evaluate import write_text
+from going_further.schedules import COLOURS, SCHEDULES
+from weights.muon import MuonAndAdamW
+
+FOLDER = Path(__file__).resolve().parent / "ablation"
+
+WARM_UP = 30  # steps
+BATCH_SIZE = 32
+EMA_DECAY = 0.999
+FRESH_SEED = 100  # as for the model card
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How large the ablation is; results can be compared only if they are of the same plan.
+
+    Attributes:
+        timesteps, schedules: the networks, one for each pair.
+        steps: of the fast samplers; DDPM always takes all T.
+        train_steps, n_feat: of each run, and the width of its network.
+        samples: drawn for each figure.
+        repeated: the pair that is trained again with other seeds, to see how much a figure depends on chance.
+        seeds: how many runs of it there are in all.
+    """
+
+    timesteps: tuple[int, ...] = (100, 500, 1000)
+    schedules: tuple[str, ...] = ("linear", "cosine", "sigmoid")
+    steps: tuple[int, ...] = (10, 25, 50)
+    train_steps: int = 1200
+    n_feat: int = 16
+    samples: int = 300
+    repeated: tuple[str, int] = ("linear", 500)
+    seeds: int = 3
+
+
+QUICK = Plan(
+    timesteps=(4, 8), schedules=("linear", "cosine"), steps=(2, 4), train_steps=3, n_feat=8, samples=8,
+    repeated=("linear", 4), seeds=2,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to sample a network: ``steps`` None means all T; see :mod:`going_further.clipping` for ``clipped``."""
+
+    sampler: str
+    steps: int | None
+    clipped: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.sampler} {self.steps or 'T'}" + ("" if self.clipped else ", not clipped")
+
+
+def ways(plan: Plan) -> list[Way]:
+    """All ways in which each network is sampled."""
+    fast = [Way(sampler, steps) for sampler in ("ddim", "dpm++") for steps in plan.steps]
+    return [*fast, Way("ddim", plan.steps[-1], clipped=False), Way("ddpm", None)]
+
+
+def train(schedule: NoiseSchedule, images: Tensor, labels: Tensor, plan: Plan, seed: int) -> ContextUnet:
+    """The averaged weights of a short run without context, in evaluation mode; all its randomness is from ``seed``."""
+    torch.manual_seed(seed)
+    device = images.device
+    net = ContextUnet(3, plan.n_feat, labels.shape[1], images.shape[-1])
+    net = net.to(device, memory_format=torch.channels_last).train()
+    ema = copy.deepcopy(net).requires_grad_(False).eval()
+    diffusion = DenoiseDiffusion(net, schedule.timesteps, schedule=schedule)
+    optimizer = MuonAndAdamW(net)
+    batches = itertools.islice(sprite_batches(images, labels, BATCH_SIZE), plan.train_steps)
+    for i, (x, _) in enumerate(tqdm(batches, total=plan.train_steps, leave=False, disable=None)):
+        with torch.autocast(device.type, torch.bfloat16):
+            loss = diffusion.loss(x.contiguous(memory_format=torch.channels_last))
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        rise, fall = (i + 1) / WARM_UP, 0.5 * (1 + math.cos(math.pi * i / plan.train_steps))
+        optimizer.step(min(1.0, rise) * fall)
+        ema_update(ema, net, min(EMA_DECAY, (1 + i) / (10 + i)))
+    return ema
+
+
+def draw(net: ContextUnet, schedule: NoiseSchedule, way: Way, n_sample: int, seed: int) -> Tensor:
+    """Samples (n_sample, 3, 16, 16), brought into [-1, 1] as they would be for showing them."""
+    model = Clipped(net, schedule) if way.clipped else net
+    options = {"model": model, "schedule": schedule, "seed": seed, "progress": False, "save_rate": schedule.timesteps}
+    with torch.autocast(next(net.parameters()).device.type, torch.bfloat16):
+        if way.sampler == "ddpm":
+            samples, _ = sample_ddpm(n_sample, **options)
+        else:
+            samples, _ = {"ddim": sample_ddim, "dpm++": sample_dpm}[way.sampler](n_sample, way.steps, **options)
+    return samples.nan_to_num().clamp(-1, 1)
+
+
+class Ruler:
+    """Fresh sprites to compare samples with, and what fresh sprites themselves score: the floor."""
+
+    def __init__(self, n_sample: int, device: torch.device) -> None:
+        self.classifier = load_classifier(device)
+        self.reference, *others = (
+            sprite_tensors(*to_arrays(fresh_sprites(n_sample, FRESH_SEED + i)), device)[0] for i in range(4)
+        )
+        self.floor = [self.fsd(other) for other in others]
+
+    def fsd(self, samples: Tensor) -> float:
+        """The Fréchet sprite distance of samples to the reference."""
+        return round(frechet_sprite_distance(samples, self.reference, self.classifier), 1)
+
+
+def run(plan: Plan, out: Path) -> dict:
+    """Do what is missing in ``out/results.json``, store it after each piece of work, and return it.
+
+    Raises:
+        ValueError: what is there is of another plan, or cannot be read.
+    """
+    results = read_results(out / "results.json", plan)
+    device = default_device()
+    data = datasets.load("sprites", ROOT / "data")
+    images, labels = data.images.to(device), data.labels.to(device)
+    ruler = Ruler(plan.samples, device)
+    results["floor"] = ruler.floor
+    jobs = [(name, timesteps, 0, ways(plan)) for timesteps in plan.timesteps for name in plan.schedules]
+    jobs += [(*plan.repeated, seed, [Way("ddim", plan.steps[-1])]) for seed in range(1, plan.seeds)]
+    for name, timesteps, seed, its_ways in jobs:
+        schedule = SCHEDULES[name](timesteps)
+        key = f"{name}_{timesteps}_{seed}"
+        new = {"ab_T": float(f"{schedule.ab_t[-1]:.2g}"), "trained": False, "fsd": {}}
+        row = results["networks"].setdefault(key, new)
+        todo = [way for way in its_ways if str(way) not in row["fsd"]]
+        if not todo:
+            continue
+        checkpoint = out / f"{key}.checkpoint"
+        if not (row["trained"] and checkpoint.is_file()):  # a file alone may be of another plan
+            save_weights(train(schedule, images, labels, plan, seed).state_dict(), checkpoint)
+            row["trained"] = True
+            write_text(out / "results.json", json.dumps(results, indent=1) + "\n")
+        net = load_pretrained(checkpoint, device)
+        for way in todo:
+            row["fsd"][str(way)] = ruler.fsd(draw(net, schedule, way, plan.samples, seed))
+            print(f"{key}, {way}: FSD {row['fsd'][str(way)]}", flush=True)
+            write_text(out / "results.json", json.dumps(results, indent=1) + "\n")
+    return results
+
+
+def read_results(path: Path, plan: Plan) -> dict:
+    """What is done already; the frame for it if there is nothing."""
+    as_stored = json.loads(json.dumps(asdict(plan)))  # lists in place of tuples
+    if not path.exists():
+        return {"plan": as_stored, "floor": [], "networks": {}}
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+        stored = results["plan"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} cannot be read as results of this program ({error}); delete it") from None
+    if stored != as_stored:
+        raise ValueError(f"{path} is of another plan: expected {as_stored}, got {stored}; choose another --out")
+    return results
+
+
+def table(results: dict) -> str:
+    """The results as Markdown: a row for each network, a column for each way to sample it."""
+    plan = results["plan"]
+    columns = [str(way) for way in ways(Plan(**plan))]
+    lines = ["| T | schedule | ᾱ_T | " + " | ".join(columns) + " |", "|--:|:--|--:|" + "--:|" * len(columns)]
+    for timesteps in plan["timesteps"]:
+        for name in plan["schedules"]:
+            row = results["networks"][f"{name}_{timesteps}_0"]
+            cells = [f"{row['fsd'][column]:.0f}" for column in columns]
+            lines.append(f"| {timesteps} | {name} | {row['ab_T']:g} | " + " | ".join(cells) + " |")
+    name, timesteps = plan["repeated"]
+    way = str(Way("ddim", plan["steps"][-1]))
+    again = [results["networks"][f"{name}_{timesteps}_{seed}"]["fsd"][way] for seed in range(plan["seeds"])]
+    n, steps = plan["samples"], plan["train_steps"]
+    return f"""# Ablation: levels, schedules, samplers, steps
+
+Made by `python going_further/ablate.py`. It compares **short runs of small networks**: `ContextUnet` with
+n_feat = {plan["n_feat"]}, {steps} training steps of {BATCH_SIZE} sprites. Their samples have shapes and outlines, and
+few can be named. Long runs may end in another order.
+
+Fréchet sprite distance (FSD) of {n} samples; less is better, and each figure is from one seed. The floor, {n} real
+sprites against {n} others, is {_spread(results["floor"])}. How much is chance: the network for {name}, T = {timesteps}
+gives {_spread(again)} by {way} with {plan["seeds"]} seeds, each of training and of sampling.
+
+{chr(10).join(lines)}
+
+"ddim 25" is DDIM in 25 steps, "ddpm T" is DDPM in all T. The guess of the clean picture is clipped to [-1, 1] in each
+step (see `clipping.py`), except in the column that says otherwise.
+"""
+
+
+def _spread(values: list[float]) -> str:
+    return f"{statistics.mean(values):.3g} ± {statistics.stdev(values):.2g}"
+
+
+def plot(results: dict) -> Figure:
+    """FSD against steps: a panel for each T, a colour for each schedule, lines for fast samplers, stars for DDPM."""
+    plan = results["plan"]
+    fig, axs = plt.subplots(
+        1, len(plan["timesteps"]), figsize=(10, 3.8), sharey=True, layout="constrained", squeeze=False
+    )
+    for ax, timesteps in zip(axs[0], plan["timesteps"], strict=True):
+        for name, colour in zip(plan["schedules"], COLOURS, strict=False):
+            fsd = results["networks"][f"{name}_{timesteps}_0"]["fsd"]
+            for sampler, line in (("ddim", "o-"), ("dpm++", "s--")):
+                values = [fsd[str(Way(sampler, n))] for n in plan["steps"]]
+                ax.plot(plan["steps"], values, line, color=colour, label=f"{name}, {sampler}", markersize=4)
+            ax.plot(timesteps, fsd["ddpm T"], "*", color=colour, label=f"{name}, ddpm", markersize=11)
+        ax.set(xscale="log", yscale="log", xlabel="steps", title=f"T = {timesteps}")
+        ax.set_xticks([*plan["steps"], timesteps], [*plan["steps"], timesteps])
+        ax.yaxis.set_major_formatter("{x:.0f}")
+        ax.yaxis.set_minor_formatter("{x:.0f}")
+        ax.xaxis.set_minor_locator(NullLocator())
+        ax.grid(alpha=0.3, which="both")
+    axs[0, 0].set_ylabel(f"FSD ({plan['samples']} samples; floor {statistics.mean(results['floor']):.0f})")
+    handles, labels = axs[0, 0].get_legend_handles_labels()
+    fig.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8)
+    plt.close(fig)
+    return fig
+
+
+def save_plot(results: dict, path: Path) -> None:
+    """Draw the whole picture or none."""
+    part = path.with_name(path.name + ".part")
+    plot(results).savefig(part, dpi=100, format="png")
+    part.replace(path)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="ablate.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--out", type=Path, default=FOLDER, metavar="FOLDER", help="default: going_further/ablation")
+    parser.add_argument("--quick", action="store_true", help="tiny networks, only to see that it works")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    if args.quick and args.out == FOLDER:
+        parser.exit(2, "ablate.py: error: expected another --out with --quick, or it would mix with the real results\n")
+    try:
+        results = run(QUICK if args.quick else Plan(), args.out)
+        write_text(args.out / "table.md", table(results))
+        save_plot(results, args.out / "ablation.png")
+    except (ValueError, OSError) as error:
+        parser.exit(2, f"ablate.py: error: {' '.join(str(error).split())}\n")
+    except KeyboardInterrupt:
+        parser.exit(130, "\nablate.py: stopped; the same command goes on where it was\n")
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()

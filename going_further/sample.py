@@ -1,0 +1,244 @@
+"""Draw pictures with a network that train.py has trained.
+
+python going_further/sample.py --checkpoint model.pt --num-samples 16
+python going_further/sample.py --checkpoint model.pt --sampler ddim --steps 50
+python going_further/sample.py --checkpoint model.pt --class-id 5 --guidance 3
+python going_further/sample.py --checkpoint model.pt --sampler dpm++ --out way.gif    # the way out of the noise
+python going_further/sample.py --checkpoint model.pt --progressive --out strip.png    # and what is guessed on it
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import math
+import sys
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.utils import make_grid
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from diffusion_utilities import (
+    guided_noise,
+    predict_x0,
+    sample_ddim_context,
+    sample_ddpm_context,
+    sample_dpm_context,
+    step_pairs,
+    to_unit,
+)
+from going_further import checkpoints
+from going_further.clipping import Clipped
+
+STEPS = {"ddpm": None, "ddim": 50, "dpm++": 20}  # for each sampler, how many where none are asked for; None is all T
+FRAMES = 40  # of an animation
+MOMENTS = 9  # of a film strip
+STRIPS = 4  # pictures whose way a film strip shows
+LEAST_HEIGHT = 64  # smaller pictures are shown enlarged
+
+
+def class_context(names: list[str], asked: str | None, n: int) -> Tensor | None:
+    """One-hot rows (n, classes): the class asked for, by its name or number, or all classes in turn if asked is None.
+
+    None for a network without classes.
+
+    Raises:
+        ValueError: no such class, or a network without classes.
+    """
+    if asked is None:
+        return torch.eye(len(names))[torch.arange(n) % len(names)] if names else None
+    if not names:
+        raise ValueError("expected no --class-id, because this network was trained without classes")
+    if asked in names:
+        number = names.index(asked)
+    elif asked.isdecimal() and int(asked) < len(names):
+        number = int(asked)
+    else:
+        known = ", ".join(f"{i} ({name})" for i, name in enumerate(names))
+        raise ValueError(f"expected a --class-id out of {known}, got {asked!r}")
+    return torch.eye(len(names))[[number] * n]
+
+
+def draw(
+    net: Clipped,
+    context: Tensor | None,
+    n: int,
+    sampler: str = "ddpm",
+    steps: int | None = None,
+    *,
+    guidance: float = 1.0,
+    seed: int = 0,
+    progress: bool = True,
+) -> tuple[np.ndarray, list[int]]:
+    """Draw n pictures by one of the module's samplers: about 40 frames of the way, and the noise level of each.
+
+    Returns:
+        frames (frames, n, channels, h, w), from x_T to the result; their levels, from T to 0.
+
+    Raises:
+        ValueError: a number of steps that the sampler cannot take.
+    """
+    timesteps = net.schedule.timesteps
+    if sampler == "ddpm" and steps not in (None, timesteps):
+        raise ValueError(f"expected no --steps for ddpm, which always takes all {timesteps}: try ddim or dpm++")
+    steps = steps or min(STEPS[sampler] or timesteps, timesteps)
+    save_rate = math.ceil(steps / FRAMES)
+    options = {"save_rate": save_rate, "guidance": guidance, "seed": seed, "progress": progress}
+    options |= {"model": net, "schedule": net.schedule}
+    if sampler == "ddpm":
+        _, frames = sample_ddpm_context(n, context, **options)
+    else:
+        function = {"ddim": sample_ddim_context, "dpm++": sample_dpm_context}[sampler]
+        _, frames = function(n, context, steps, **options)
+    levels = [timesteps] + [t_next for _, t_next in step_pairs(steps, timesteps)]
+    return frames, [t for i, t in enumerate(levels) if i % save_rate == 0 or i == steps]
+
+
+@torch.no_grad()
+def guessed(net: Clipped, x: np.ndarray, t: int, context: Tensor | None, guidance: float) -> np.ndarray:
+    """x̂_0, the clean pictures that the network sees in the noisy ones x (n, channels, h, w) of level t."""
+    if t == 0:
+        return x
+    device = next(net.parameters()).device
+    x, level = torch.from_numpy(x).to(device), torch.tensor(t / net.schedule.timesteps)
+    pred_noise = net(x, level, None)
+    if context is not None:
+        pred_noise = guided_noise(net(x, level, context.to(device)), pred_noise, guidance)
+    return predict_x0(x, t, pred_noise, net.schedule).cpu().numpy()
+
+
+def grid(x: np.ndarray) -> Image.Image:
+    """Pictures (n, channels, h, w) in [-1, 1] as one, about as wide as high, small ones enlarged."""
+    columns = math.ceil(math.sqrt(len(x)))
+    pixels = make_grid(((torch.from_numpy(x) + 1) / 2).clamp(0, 1), nrow=columns, padding=1, pad_value=1.0)
+    image = Image.fromarray((pixels * 255).round().byte().permute(1, 2, 0).numpy())  # (3, h, w) → (h, w, 3)
+    enlarged = math.ceil(LEAST_HEIGHT / x.shape[-1])
+    return image.resize((image.width * enlarged, image.height * enlarged), Image.Resampling.NEAREST)
+
+
+def film_strip(noisy: np.ndarray, clean: np.ndarray, levels: list[int]) -> bytes:
+    """A PNG of the way of each picture: above, x_t at some levels, and below, the x̂_0 guessed from it.
+
+    Args:
+        noisy, clean: (moments, n, channels, h, w).
+        levels: of the moments.
+    """
+    matplotlib.use("Agg")  # draws into a file, without a window
+    import matplotlib.pyplot as plt
+
+    n = noisy.shape[1]
+    fig, axs = plt.subplots(2 * n, len(levels), figsize=(len(levels), 2.1 * n + 0.3), squeeze=False)
+    for j, t in enumerate(levels):
+        for i in range(n):
+            for ax, x in ((axs[2 * i, j], noisy), (axs[2 * i + 1, j], clean)):
+                ax.imshow(to_unit(x[j, i]).squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+                ax.set(xticks=[], yticks=[])
+        axs[0, j].set_title(f"t = {t}", fontsize=9)
+    for i in range(n):
+        axs[2 * i, 0].set_ylabel("$x_t$")
+        axs[2 * i + 1, 0].set_ylabel(r"$\hat{x}_0$")
+    fig.tight_layout(pad=0.4)
+    buffer = io.BytesIO()
+    fig.savefig(buffer, dpi=100, format="png")
+    plt.close(fig)
+    return buffer.getvalue()
+
+
+def encode(images: list[Image.Image], kind: str) -> bytes:
+    """A PNG of the last of the images, or a GIF of all that shows the last one longer."""
+    buffer = io.BytesIO()
+    if kind == ".png":
+        images[-1].save(buffer, format="PNG")
+    else:
+        durations = [80] * (len(images) - 1) + [2000]  # milliseconds
+        images[0].save(
+            buffer, format="GIF", save_all=True, append_images=images[1:], duration=durations, loop=0, optimize=False
+        )
+    return buffer.getvalue()
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sample.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--checkpoint", required=True, type=Path, metavar="FILE", help="the model.pt or checkpoint.pt of a training")
+    add("--num-samples", type=int, default=16, metavar="N", help="how many pictures to draw (default: %(default)s)")
+    add("--sampler", choices=STEPS, default="ddpm", help="ddpm takes all T steps of the training; ddim and dpm++ are "
+        "the faster the fewer --steps they take (default: %(default)s)")  # fmt: skip
+    add("--steps", type=int, metavar="N", help="of ddim or dpm++ (default: 50 for ddim, 20 for dpm++)")
+    add("--class-id", metavar="CLASS", help="what to draw, by number or name (default: all classes in turn)")
+    add("--guidance", type=float, default=1.0, metavar="W", help="how much to insist on the class: 0 ignores it, 1 is "
+        "as trained, 2 to 5 clearer and less varied (default: %(default)s)")  # fmt: skip
+    add("--seed", type=int, default=0, metavar="N", help="another number draws others (default: %(default)s)")
+    add("--out", type=Path, default=Path("samples.png"), metavar="FILE", help="a name in .png for the pictures, in "
+        ".gif for an animation of their way out of the noise (default: %(default)s)")  # fmt: skip
+    add("--progressive", action="store_true", help="show the way of the first pictures as a film strip: noisy above, "
+        "and below the clean picture that the network sees in it")  # fmt: skip
+    return parser
+
+
+def check(args: argparse.Namespace) -> None:
+    """ValueError for arguments that cannot be meant, before any time is spent."""
+    kind = args.out.suffix.lower()
+    if kind not in (".png", ".gif"):
+        raise ValueError(f"expected --out in .png or .gif, got {args.out}")
+    if args.progressive and kind != ".png":
+        raise ValueError(f"expected --out in .png for the film strip of --progressive, got {args.out}")
+    if args.num_samples < 1 or (args.steps is not None and args.steps < 1):
+        raise ValueError(f"expected at least 1 sample and 1 step, got {args.num_samples} and {args.steps}")
+    if not 0 <= args.guidance < math.inf:
+        raise ValueError(f"expected a --guidance of at least 0, got {args.guidance}")
+
+
+def sample(args: argparse.Namespace) -> None:
+    """Draw and write the file.
+
+    Raises:
+        ValueError, OSError: arguments or files that do not fit.
+    """
+    check(args)
+    net, schedule, config = checkpoints.load_model(args.checkpoint)
+    context = class_context(config["class_names"], args.class_id, args.num_samples)
+    if context is None and args.guidance != 1:
+        raise ValueError("expected no --guidance, because this network was trained without classes")
+    net = Clipped(net, schedule)
+    frames, levels = draw(
+        net, context, args.num_samples, args.sampler, args.steps, guidance=args.guidance, seed=args.seed
+    )
+    if args.progressive:
+        chosen = np.linspace(0, len(levels) - 1, min(MOMENTS, len(levels))).round().astype(int)
+        noisy, levels = frames[chosen, :STRIPS], [levels[i] for i in chosen]
+        context = None if context is None else context[:STRIPS]
+        clean = [guessed(net, x, t, context, args.guidance) for x, t in zip(noisy, levels, strict=True)]
+        content = film_strip(noisy, np.stack(clean), levels)
+    else:
+        kind = args.out.suffix.lower()
+        content = encode([grid(x) for x in (frames if kind == ".gif" else frames[-1:])], kind)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    part = args.out.with_name(args.out.name + ".part")
+    part.write_bytes(content)
+    part.replace(args.out)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    try:
+        sample(args)
+    except (ValueError, OSError) as error:
+        parser.exit(2, f"sample.py: error: {' '.join(str(error).split())}\n")
+    except torch.OutOfMemoryError:
+        parser.exit(1, "sample.py: out of memory: lower --num-samples\n")
+    except KeyboardInterrupt:
+        parser.exit(130, "\nsample.py: stopped\n")
+    print(f"done: {args.out}")
+
+
+if __name__ == "__main__":
+    main()

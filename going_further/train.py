@@ -1,0 +1,487 @@
+"""Train the U-Net with attention to predict noise.
+
+    python going_further/train.py --dataset sprites
+    python going_further/train.py --dataset mnist --epochs 50 --batch-size 128
+    python going_further/train.py --dataset cifar10 --epochs 200 --batch-size 128 --dim 128 --lr 0.0002
+    python going_further/train.py --dataset custom --data photos --image-size 64 --timesteps 1000
+
+A run may be stopped at any moment. The same command with --resume goes on after the last finished epoch; on a CPU it
+ends with the same weights, bit for bit, as a run that was not stopped. On several GPUs or machines, start it with
+
+    accelerate launch --multi_gpu --num_processes 2 going_further/train.py --dataset cifar10
+
+The processes share each batch, and the result is that of one process up to rounding. Where there is no GPU, the same
+makes two processes on the CPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import hashlib
+import math
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torchvision.utils import make_grid, save_image
+from tqdm import tqdm
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from diffusion_utilities import ROOT, augment, ema_update, sample_dpm_context, save_weights
+from going_further import checkpoints, datasets
+from going_further.clipping import Clipped
+from going_further.datasets import ImageData
+from going_further.diffusion import DenoiseDiffusion
+from going_further.schedules import SCHEDULES
+from going_further.unet import UNet
+
+try:
+    from accelerate import Accelerator
+    from torch.utils.tensorboard import SummaryWriter
+except ImportError as error:
+    sys.exit(f"{error}: install what this folder needs with  pip install -r going_further/requirements.txt")
+
+WARM_UP = 200  # steps
+LARGEST_GRADIENT = 1.0  # norm; longer gradients are cut to it
+EMA_DECAY = 0.999
+HIDDEN = 0.1  # share of training pictures whose class is hidden, so that guidance has a network without class to go by
+HELD_OUT = 0.05  # share of the pictures that is only for the validation loss …
+MOST_HELD_OUT = 1024  # … which more pictures would not make much more exact
+ATTENTION_SIZE = 16  # stages of at most this height have attention: its cost grows with the fourth power of the height
+LOG_EVERY = 10  # steps; reading the loss makes a GPU wait
+GROUPS = 8  # of the group norms
+SAMPLE_STEPS = 20  # of DPM-Solver++
+SAMPLE_ROWS = 4
+
+
+class Batch(NamedTuple):
+    """What one step of training needs; all processes draw the same whole batch, and each takes its share."""
+
+    x: Tensor  # clean pictures (n, channels, h, w)
+    c: Tensor | None  # (n, classes), rows of zeros where the class is hidden
+    t: Tensor  # levels (n,)
+    noise: Tensor  # like x
+
+    def share(self, chosen: slice, device: torch.device) -> Batch:
+        return Batch(*(None if part is None else part[chosen].to(device) for part in self))
+
+
+def generator_for(seed: int, epoch: int) -> torch.Generator:
+    """The only randomness of an epoch 1, 2, …; number 0 is for the held-out pictures."""
+    return torch.Generator().manual_seed(10**6 * seed + epoch)
+
+
+def epoch_batches(
+    images: Tensor, labels: Tensor | None, batch_size: int, timesteps: int, augmented: Callable, g: torch.Generator
+) -> Iterator[Batch]:
+    """Every picture once, in a new order, at a random level; the few that would not fill a last batch are left out."""
+    order = torch.randperm(len(images), generator=g)
+    for chosen in order[: len(order) - len(order) % batch_size].split(batch_size):
+        x = augmented(images[chosen], generator=g)
+        shown = torch.rand(batch_size, 1, generator=g) >= HIDDEN
+        t = torch.randint(1, timesteps + 1, (batch_size,), generator=g)
+        noise = torch.randn(x.shape, generator=g)
+        yield Batch(x, None if labels is None else labels[chosen] * shown, t, noise)
+
+
+def learning_rate(step: int, n_steps: int) -> float:
+    """A short straight rise to 1, then half a cosine down to 0; a factor for --lr."""
+    warm_up = min(WARM_UP, n_steps // 10)
+    if step < warm_up:
+        return (step + 1) / warm_up
+    return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, n_steps - warm_up)))
+
+
+def make_config(args: argparse.Namespace, data: ImageData, mixed_precision: str) -> dict:
+    """What a checkpoint says about itself.
+
+    Raises:
+        ValueError: pictures that the network cannot take.
+    """
+    _, channels, height, width = data.images.shape
+    multiple = 2 ** (len(args.dim_mults) - 1)
+    if height != width:
+        raise ValueError(f"expected square pictures, got {width}×{height}: choose a size with --image-size")
+    if height % multiple:
+        raise ValueError(
+            f"expected an --image-size that is a multiple of {multiple}, because a network with {len(args.dim_mults)} "
+            f"--dim-mults halves it {len(args.dim_mults) - 1} times, got {height}"
+        )
+    if args.dim % GROUPS:
+        raise ValueError(f"expected a --dim that is a multiple of {GROUPS}, got {args.dim}")
+    classes = data.class_names if len(data.class_names) > 1 else ()  # one class says nothing
+    unet = {
+        "in_channels": channels,
+        "out_channels": channels,
+        "dim": args.dim,
+        "dim_mults": args.dim_mults,
+        "attns": [i > 0 and height // 2**i <= ATTENTION_SIZE for i in range(len(args.dim_mults))],
+        "n_blocks": args.blocks,
+        "groups": GROUPS,
+        "n_classes": len(classes) or None,
+        "height": height,
+    }
+    training = {
+        "epochs": args.epochs,
+        "batch_size": args.batch_size,
+        "lr": args.lr,
+        "mixed_precision": mixed_precision,
+        "augment": args.augment,
+        "seed": args.seed,
+        "pictures": len(data.images),
+        "data_sha256": hashlib.sha256(data.images.numpy()).hexdigest(),
+    }
+    return {
+        "dataset": args.dataset,
+        "image_size": height,
+        "timesteps": args.timesteps,
+        "schedule": args.schedule,
+        "class_names": list(classes),
+        "unet": unet,
+        "training": training,
+    }
+
+
+class Trainer:
+    """One run of training, in the folder ``out``: checkpoint.pt, samples/, tensorboard/ and, at the end, model.pt.
+
+    Args:
+        accelerator: carries device, precision and processes.
+        data: the pictures.
+        config: see :func:`make_config`.
+        out: the folder.
+        sample_every: epochs between pictures.
+
+    Raises:
+        ValueError: sizes that do not fit each other.
+    """
+
+    def __init__(
+        self, accelerator: Accelerator, data: ImageData, config: dict, out: Path, sample_every: int = 10
+    ) -> None:
+        self.accelerator, self.config, self.out, self.sample_every = accelerator, config, out, sample_every
+        self.settings = config["training"]
+        self.schedule = SCHEDULES[config["schedule"]](config["timesteps"])
+        self._split(data)
+        batch_size, parts = self.settings["batch_size"], accelerator.gradient_accumulation_steps
+        shares = parts * accelerator.num_processes
+        if batch_size % shares or batch_size > len(self.images):
+            raise ValueError(
+                f"expected a --batch-size that is a multiple of {shares} (processes times --accumulate) and at most "
+                f"{len(self.images)}, the number of pictures to train on, got {batch_size}"
+            )
+        self.share = batch_size // shares
+        self.epoch_steps = len(self.images) // batch_size
+        self.n_steps = self.settings["epochs"] * self.epoch_steps
+
+        torch.manual_seed(self.settings["seed"])
+        self.net = UNet(**config["unet"])
+        self.ema = copy.deepcopy(self.net).requires_grad_(False).to(accelerator.device).eval()
+        optimizer = torch.optim.Adam(self.net.parameters(), lr=self.settings["lr"])
+        network, self.optimizer = accelerator.prepare(self.net, optimizer)  # self.net stays the bare network
+        self.network, self.denoiser = network, DenoiseDiffusion(network, config["timesteps"], schedule=self.schedule)
+        self.step, self.losses = 0, []  # losses: (training, validation) of each finished epoch
+        self.writer = None
+
+    def _split(self, data: ImageData) -> None:
+        """Put the held-out pictures aside, with noise and levels that stay the same for the whole run."""
+        g = generator_for(self.settings["seed"], 0)
+        n = max(1, min(MOST_HELD_OUT, int(HELD_OUT * len(data.images))))
+        held_out, chosen = torch.randperm(len(data.images), generator=g).split([n, len(data.images) - n])
+        labels = data.labels if self.config["class_names"] else None
+        self.images, self.labels = data.images[chosen], None if labels is None else labels[chosen]
+        t = ((torch.arange(n) + 0.5) / n * self.config["timesteps"]).ceil().long()  # all levels alike, (n,)
+        x = data.images[held_out]
+        c = None if labels is None else labels[held_out]
+        self.held_out = Batch(x, c, t, torch.randn(x.shape, generator=g))
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.out / "checkpoint.pt"
+
+    def resume(self) -> None:
+        """Go on after the last finished epoch.
+
+        Raises:
+            FileNotFoundError, ValueError: no checkpoint, or one that is damaged, or of a run with other settings.
+        """
+        state = checkpoints.read(self.checkpoint)
+        if "optimizer" not in state:
+            raise ValueError(f"{self.checkpoint} is for sampling only: it does not say how to go on")
+        then, now = _flat(state["config"]), _flat(self.config)
+        if differences := [f"{key} was {then.get(key)}, is now {now[key]}" for key in now if then.get(key) != now[key]]:
+            raise ValueError(f"{self.checkpoint} is of another run: {'; '.join(differences)}")
+        self.net.load_state_dict(state["model"])
+        self.ema.load_state_dict(state["ema"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+        self.step, self.losses = state["step"], state["losses"]
+
+    def save(self) -> None:
+        """Write the checkpoint; the old one stays whole until the new one is."""
+        scaler = self.accelerator.scaler
+        state = {
+            "config": self.config,
+            "ema": self.ema.state_dict(),
+            "model": self.net.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": None if scaler is None else scaler.state_dict(),
+            "step": self.step,
+            "epoch": len(self.losses),
+            "losses": self.losses,
+        }
+        if self.accelerator.is_main_process:
+            save_weights(state, self.checkpoint)
+
+    def run(self) -> None:
+        """Train from the first epoch that is not finished to the last.
+
+        Raises:
+            FloatingPointError: the loss is not finite. The checkpoint is then that of the last good epoch.
+        """
+        main, epochs = self.accelerator.is_main_process, self.settings["epochs"]
+        if main:
+            self.writer = SummaryWriter(self.out / "tensorboard", purge_step=self.step)
+        disable = None if main else True  # None: no bar where it would go into a file
+        with tqdm(total=self.n_steps, initial=self.step, unit="step", disable=disable) as bar:
+            for epoch in range(len(self.losses) + 1, epochs + 1):
+                loss, validation = self.train_epoch(epoch, bar), self.validation_loss()
+                self.check_finite(validation)
+                self.losses.append((loss, validation))
+                if main:
+                    bar.write(f"epoch {epoch}/{epochs}, loss {loss:.4f}, validation {validation:.4f}", file=sys.stdout)
+                    self.writer.add_scalar("loss/validation", validation, self.step)
+                    if epoch % self.sample_every == 0 or epoch == epochs:
+                        self.draw(epoch)
+                self.save()
+                self.accelerator.wait_for_everyone()
+        if main:
+            self.writer.close()
+            checkpoints.strip(self.checkpoint, self.out / "model.pt")
+
+    def train_epoch(self, epoch: int, bar: tqdm) -> float:
+        """Train on every picture once; the mean of the loss."""
+        accelerator, settings = self.accelerator, self.settings
+        self.net.train()
+        g = generator_for(settings["seed"], epoch)
+        augmented = augmentation(self.config["dataset"]) if settings["augment"] else lambda x, generator: x
+        batches = epoch_batches(
+            self.images, self.labels, settings["batch_size"], self.config["timesteps"], augmented, g
+        )
+        total, logged = 0.0, 0  # the sum of the losses so far, and how many steps it is of
+        pending = []
+        for i, batch in enumerate(batches, start=1):
+            for group in self.optimizer.param_groups:
+                group["lr"] = settings["lr"] * learning_rate(self.step, self.n_steps)
+            pending.append(self.train_step(batch))
+            # early on, the average would otherwise still hold the untrained weights
+            ema_update(self.ema, self.net, min(EMA_DECAY, (1 + self.step) / (10 + self.step)))
+            self.step += 1
+            bar.update()
+            if i % LOG_EVERY == 0 or i == self.epoch_steps:
+                loss = accelerator.reduce(torch.stack(pending).mean(), "mean").item()
+                self.check_finite(loss)
+                total, logged, pending = total + loss * (i - logged), i, []
+                bar.set_postfix(epoch=epoch, loss=f"{loss:.4f}")
+                if self.writer:
+                    self.writer.add_scalar("loss/training", loss, self.step)
+                    self.writer.add_scalar("learning_rate", group["lr"], self.step)
+        return total / self.epoch_steps
+
+    def train_step(self, batch: Batch) -> Tensor:
+        """One step of the optimiser; the loss of this process's share, not yet read from the device."""
+        accelerator, losses = self.accelerator, []
+        for i in range(accelerator.gradient_accumulation_steps):
+            start = self.share * (i * accelerator.num_processes + accelerator.process_index)
+            own = batch.share(slice(start, start + self.share), accelerator.device)
+            with accelerator.accumulate(self.network):
+                loss = self.denoiser.loss(own.x, own.c, t=own.t, noise=own.noise)
+                accelerator.backward(loss)
+                if accelerator.sync_gradients:  # the last part: gradients are complete, and the same in all processes
+                    accelerator.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
+                self.optimizer.step()
+                self.optimizer.zero_grad()
+            losses.append(loss.detach())
+        return torch.stack(losses).mean()
+
+    @torch.no_grad()
+    def validation_loss(self) -> float:
+        """The loss of the averaged weights on the held-out pictures. Every process measures all of it: it is short."""
+        denoiser = DenoiseDiffusion(self.ema, self.config["timesteps"], schedule=self.schedule)
+        n, total = len(self.held_out.x), 0.0
+        for start in range(0, n, self.share):
+            x, c, t, noise = self.held_out.share(slice(start, start + self.share), self.accelerator.device)
+            total += denoiser.loss(x, c, t=t, noise=noise).item() * len(x)
+        return total / n
+
+    def check_finite(self, loss: float) -> None:
+        if math.isfinite(loss):
+            return
+        kept = f"{self.checkpoint} is that of epoch {len(self.losses)}" if self.losses else "there is no checkpoint yet"
+        raise FloatingPointError(
+            f"the loss is {loss} at step {self.step}; {kept}. Try a lower --lr (now {self.settings['lr']}), "
+            "--mixed-precision bf16 in place of fp16, and look at the pictures: are all of them what they should be?"
+        )
+
+    def draw(self, epoch: int) -> None:
+        """Draw a few pictures, a column for each class, always from the same noise."""
+        n_classes = len(self.config["class_names"])
+        columns = min(n_classes, 10) or SAMPLE_ROWS
+        n = columns * SAMPLE_ROWS
+        context = torch.eye(n_classes)[torch.arange(n) % columns] if n_classes else None
+        steps, net = min(SAMPLE_STEPS, self.config["timesteps"]), Clipped(self.ema, self.schedule)
+        samples, _ = sample_dpm_context(
+            n, context, steps, save_rate=steps, model=net, schedule=self.schedule, seed=0, progress=False
+        )
+        grid = make_grid(((samples + 1) / 2).clamp(0, 1), nrow=columns, padding=1, pad_value=1.0)
+        path = self.out / "samples" / f"epoch_{epoch:04d}.png"
+        path.parent.mkdir(exist_ok=True)
+        save_image(grid, path)
+        self.writer.add_image("samples", grid, self.step)
+
+
+def augmentation(dataset: str) -> Callable:
+    """What turns a picture into another that could have been in the set."""
+    kinds = {"sprites": augment, "mnist": lambda images, generator: images}  # a mirrored digit is no digit
+    return kinds.get(dataset, datasets.mirror)
+
+
+def _flat(config: dict) -> dict:
+    """One level in place of two: {"unet": {"dim": 32}} → {"dim": 32}."""
+    flat = {}
+    for key, value in config.items():
+        flat.update(value if isinstance(value, dict) else {key: value})
+    return flat
+
+
+def at_least(smallest: int) -> Callable[[str], int]:
+    """A type for argparse."""
+
+    def whole_number(text: str) -> int:
+        if not text.isdigit() or int(text) < smallest:
+            raise argparse.ArgumentTypeError(f"expected a whole number of at least {smallest}, got {text!r}")
+        return int(text)
+
+    return whole_number
+
+
+def positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
+    return value
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="train.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+
+    def add(group: argparse._ArgumentGroup, name: str, text: str, **options) -> None:
+        shown = "" if options.get("default") is None else " (default: %(default)s)"
+        group.add_argument(name, help=text + shown, **options)
+
+    data = parser.add_argument_group("pictures")
+    add(data, "--dataset", f"what to learn: {', '.join(datasets.DATASETS)}", choices=datasets.DATASETS,
+        required=True, metavar="NAME")  # fmt: skip
+    add(data, "--data", "folder of the pictures; for custom, with a subfolder for each class (default: the course's "
+        "sprites; mnist and cifar10 are downloaded to downloads/)", type=Path, metavar="FOLDER")  # fmt: skip
+    add(data, "--image-size", "bring all pictures to this height and width (default: as they are)", type=at_least(1),
+        metavar="N")  # fmt: skip
+    data.add_argument("--no-augment", dest="augment", action="store_false",
+        help="do not mirror pictures at random; for pictures of letters, say")  # fmt: skip
+
+    model = parser.add_argument_group("network and noise")
+    add(model, "--dim", "width of the network, a multiple of 8; 64 to 128 for photographs", type=at_least(8),
+        default=32, metavar="N")  # fmt: skip
+    model.add_argument("--dim-mults", type=at_least(1), nargs="+", default=[1, 2, 2], metavar="N", help="width of each "
+        "stage as a multiple of --dim; each stage after the first has half the size (default: 1 2 2)")  # fmt: skip
+    add(model, "--blocks", "residual blocks in each stage", type=at_least(1), default=2, metavar="N")
+    add(model, "--timesteps", "number of noise levels T", type=at_least(1), default=500, metavar="T")
+    add(model, "--schedule", f"how noise grows with the level: {', '.join(SCHEDULES)}", choices=SCHEDULES,
+        default="linear", metavar="NAME")  # fmt: skip
+
+    run = parser.add_argument_group("training")
+    add(run, "--epochs", "how often to go through all pictures", type=at_least(1), default=100, metavar="N")
+    add(run, "--batch-size", "pictures in each step, over all processes together", type=at_least(1), default=64,
+        metavar="N")  # fmt: skip
+    add(run, "--accumulate", "compute each batch in this many parts, which takes less memory; the result is the same",
+        type=at_least(1), default=1, metavar="N")  # fmt: skip
+    add(run, "--lr", "learning rate: the largest, after the warm-up and before the decay", type=positive,
+        default=1e-3)  # fmt: skip
+    add(run, "--mixed-precision", "no, bf16 or fp16: compute with 16 bits, faster where the processor can; fp16 needs "
+        "a GPU (default: no, or what `accelerate launch` was told)", choices=("no", "bf16", "fp16"),
+        metavar="KIND")  # fmt: skip
+    add(run, "--seed", "another number gives another run", type=at_least(0), default=0, metavar="N")
+
+    files = parser.add_argument_group("files")
+    add(files, "--out", "folder to write to (default: runs/ and the name of the data set)", type=Path, metavar="FOLDER")
+    add(files, "--sample-every", "draw pictures after every so many epochs", type=at_least(1), default=10, metavar="N")
+    files.add_argument("--resume", action="store_true", help="go on with the run in --out after its last epoch")
+    return parser
+
+
+def train(args: argparse.Namespace) -> None:
+    """Train as the arguments say.
+
+    Raises:
+        ValueError, OSError: arguments or files that do not fit.
+        FloatingPointError: the loss is not finite.
+    """
+    out = args.out or Path("runs") / args.dataset
+    if not args.resume and (out / "checkpoint.pt").exists():
+        raise ValueError(f"{out} holds a run already: add --resume to go on with it, or choose another --out")
+    if args.dataset == "custom" and args.data is None:
+        raise ValueError("expected --data with the folder of your pictures, because of --dataset custom")
+    # without cpu=True, processes on a machine without a GPU would not know of each other, and each train on its own
+    accelerator = Accelerator(
+        cpu=not torch.accelerator.is_available(),
+        mixed_precision=args.mixed_precision,
+        gradient_accumulation_steps=args.accumulate,
+    )
+    if accelerator.mixed_precision == "fp16" and accelerator.device.type == "cpu":
+        raise ValueError("expected a GPU for --mixed-precision fp16, got none: bf16 works on a CPU as well")
+    root = args.data or (ROOT / "data" if args.dataset == "sprites" else Path("downloads"))
+    with accelerator.main_process_first():  # one process downloads, the others find the files
+        data = datasets.load(args.dataset, root, args.image_size)
+    trainer = Trainer(accelerator, data, make_config(args, data, accelerator.mixed_precision), out, args.sample_every)
+    if args.resume:
+        trainer.resume()
+    if accelerator.is_main_process:
+        size = sum(p.numel() for p in trainer.net.parameters())
+        print(
+            f"{len(trainer.images)} pictures to train on, {len(trainer.held_out.x)} held out; a network of {size:,} "
+            f"numbers; {trainer.n_steps - trainer.step} steps to go; processes: {accelerator.num_processes}, on "
+            f"{accelerator.device.type}",
+            flush=True,
+        )
+    trainer.run()
+    accelerator.print(f"done: {out / 'model.pt'}")
+    accelerator.end_training()
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = make_parser()
+    args = parser.parse_args(argv)
+    try:
+        train(args)
+    except (ValueError, OSError) as error:
+        parser.exit(2, f"train.py: error: {' '.join(str(error).split())}\n")
+    except FloatingPointError as error:
+        parser.exit(1, f"train.py: stopped: {error}\n")
+    except torch.OutOfMemoryError:
+        parser.exit(1, "train.py: out of memory: lower --batch-size, or raise --accumulate, which keeps the result\n")
+    except KeyboardInterrupt:
+        parser.exit(130, "\ntrain.py: stopped; the same command with --resume goes on after the last finished epoch\n")
+
+
+if __name__ == "__main__":
+    main()

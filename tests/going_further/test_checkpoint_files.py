@@ -1,0 +1,116 @@
+"""Checkpoints: what comes back, and what is said about files that are none."""
+
+import pytest
+import torch
+
+import diffusion_utilities as du
+from going_further import checkpoints
+from going_further.unet import UNet
+
+UNET = {
+    "in_channels": 1, "out_channels": 1, "dim": 8, "dim_mults": [1, 2], "attns": [False, True], "n_blocks": 1,
+    "groups": 8, "n_classes": 3, "height": 8,
+}  # fmt: skip
+
+
+def make_state():
+    model, ema = UNet(**UNET), UNet(**UNET)
+    config = {"dataset": "mnist", "image_size": 8, "timesteps": 20, "schedule": "cosine", "class_names": list("abc")}
+    config |= {"unet": UNET, "training": {"epochs": 2}}
+    optimizer = torch.optim.Adam(model.parameters())
+    return {
+        "config": config, "model": model.state_dict(), "ema": ema.state_dict(), "optimizer": optimizer.state_dict(),
+        "step": 3, "epoch": 1, "losses": [(0.5, 0.6)],
+    }  # fmt: skip
+
+
+@pytest.fixture
+def saved(tmp_path):
+    state = make_state()
+    du.save_weights(state, tmp_path / "checkpoint.pt")
+    return tmp_path / "checkpoint.pt", state
+
+
+def check_weights(net, state):
+    assert net.state_dict().keys() == state.keys()
+    assert all(torch.equal(value, state[key]) for key, value in net.state_dict().items())
+
+
+def test_what_was_saved_comes_back(saved):
+    path, state = saved
+    net, schedule, config = checkpoints.load_model(path, "cpu")
+    check_weights(net, state["ema"])
+    assert not net.training and not any(module.training for module in net.modules())
+    assert config == state["config"]
+    assert schedule.timesteps == 20
+    assert schedule.ab_t[10] == pytest.approx(0.4925, abs=0.01)  # the cosine's, where the linear one is at 0.95
+    assert net(torch.zeros(2, 1, 8, 8), 0.5, torch.eye(3)[:2]).shape == (2, 1, 8, 8)
+
+
+def test_weights_of_the_last_step_on_request(saved):
+    path, state = saved
+    check_weights(checkpoints.load_model(str(path), "cpu", ema=False)[0], state["model"])
+
+
+def test_stripped_checkpoint_is_smaller_and_loads_the_same(saved, tmp_path):
+    path, state = saved
+    checkpoints.strip(path, tmp_path / "model.pt")
+    assert (tmp_path / "model.pt").stat().st_size < 0.6 * path.stat().st_size
+    net, _, config = checkpoints.load_model(tmp_path / "model.pt", "cpu")
+    check_weights(net, state["ema"])
+    assert config == state["config"]
+    with pytest.raises(ValueError, match=r"model\.pt holds the averaged weights only"):
+        checkpoints.load_model(tmp_path / "model.pt", ema=False)
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint at .*nope\.pt"):
+        checkpoints.load_model(tmp_path / "nope.pt")
+
+
+@pytest.mark.parametrize("share", [0, 0.5, 0.99])
+def test_file_that_was_cut_off(saved, share):
+    path, _ = saved
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(ValueError, match=r"checkpoint\.pt is not a complete PyTorch checkpoint \(\w+\)$"):
+        checkpoints.load_model(path)
+
+
+class Trap:
+    """Unpickling it would write a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+def test_file_that_would_run_code_is_refused(tmp_path):
+    torch.save({"config": Trap(tmp_path / "trapped")}, tmp_path / "trap.pt")
+    with pytest.raises(ValueError, match="not a complete PyTorch checkpoint"):
+        checkpoints.load_model(tmp_path / "trap.pt")
+    assert not (tmp_path / "trapped").exists()
+
+
+@pytest.mark.parametrize("content", ["weights", [1, 2], {"config": 5}, {"config": {"unet": {}}, "ema": {}}])
+def test_file_of_another_program(tmp_path, content):
+    if content == "weights":
+        content = UNet(**UNET).state_dict()
+    torch.save(content, tmp_path / "other.pt")
+    with pytest.raises(ValueError, match=r"other\.pt was not made by going_further/train\.py"):
+        checkpoints.load_model(tmp_path / "other.pt")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"schedule": "straight"}, {"timesteps": -1}, {"unet": UNET | {"dim": 16}}, {"unet": UNET | {"heads": 4}}],
+)
+def test_contents_that_do_not_fit(tmp_path, change):
+    state = make_state()
+    state["config"] |= change
+    torch.save(state, tmp_path / "changed.pt")
+    with pytest.raises(ValueError, match=r"changed\.pt does not fit this program: ") as info:
+        checkpoints.load_model(tmp_path / "changed.pt")
+    assert "\n" not in str(info.value)

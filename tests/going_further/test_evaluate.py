@@ -1,0 +1,246 @@
+"""Measuring a checkpoint: the figures are those of the formulas, and it is said which ones they are and of what."""
+
+import json
+import math
+import urllib.error
+
+import numpy as np
+import pytest
+import torch
+import torchmetrics.image.fid
+from PIL import Image
+from scipy.linalg import sqrtm
+
+import diffusion_utilities as du
+from data.make_sprites import draw_sprites, to_arrays
+from going_further import evaluate, sample
+from going_further.clipping import Clipped
+from going_further.schedules import SCHEDULES
+from going_further.unet import UNet
+
+
+def shake(net):
+    """Move all weights: a fresh UNet predicts nothing but zeros, whatever it is asked for."""
+    for parameter in net.parameters():
+        parameter.data.add_(0.1 * torch.randn_like(parameter))
+
+
+def write_checkpoint(path, channels=3, height=16, classes=du.CLASS_NAMES, dataset="sprites", schedule="linear"):
+    """A tiny network with random weights, as train.py would store it."""
+    unet = {
+        "in_channels": channels, "out_channels": channels, "dim": 8, "dim_mults": [1, 2], "attns": [False, True],
+        "n_blocks": 1, "groups": 8, "n_classes": len(classes) or None, "height": height,
+    }  # fmt: skip
+    net = UNet(**unet)
+    shake(net)
+    config = {
+        "dataset": dataset, "image_size": height, "timesteps": 20, "schedule": schedule, "class_names": list(classes),
+        "unet": unet,
+    }  # fmt: skip
+    du.save_weights({"config": config, "ema": net.state_dict()}, path)
+    return net.eval(), config
+
+
+class FakeInception(torch.nn.Module):
+    """Its features are the means of the three channels; its logits are these times ``fc``'s weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.fc = torch.nn.Linear(3, 4)
+        self.seen = []
+
+    def forward(self, x):
+        assert x.dtype == torch.uint8 and x.shape[1] == 3
+        self.seen.append(len(x))
+        return x.float().mean(dim=(2, 3))
+
+
+@pytest.fixture(autouse=True)
+def quick_sprites(monkeypatch):
+    """As fresh_sprites, without the second that it takes to leave out what is among the course's own."""
+    monkeypatch.setattr(evaluate, "fresh_sprites", draw_sprites)
+
+
+def unavailable(weights, device):
+    raise evaluate.Unavailable("torch-fidelity is not installed")
+
+
+def run(*arguments):
+    """The exit status of the command."""
+    try:
+        evaluate.main([*map(str, arguments)])
+    except SystemExit as stop:
+        return stop.code
+    return 0
+
+
+def test_command_prints_and_stores_figures_that_the_module_gives_as_well(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(evaluate, "load_inception", unavailable)
+    net, _ = write_checkpoint(tmp_path / "tiny.pt", schedule="cosine")
+    out = tmp_path / "new" / "figures.json"
+    arguments = ("--samples", 12, "--seeds", 2, "--seed", 3, "--sampler", "ddim", "--steps", 2, "--guidance", 50)
+    assert run("--checkpoint", tmp_path / "tiny.pt", *arguments, "--out", out) == 0
+    results = json.loads(out.read_text())
+    assert [path.name for path in out.parent.iterdir()] == ["figures.json"]
+
+    # the second seed, 4, once more by hand: new sprites of the generator, their classes, samples that are clipped
+    reference, labels = du.sprite_tensors(*to_arrays(draw_sprites(12, 104)))
+    other, _ = du.sprite_tensors(*to_arrays(draw_sprites(12, 204)))
+    schedule = SCHEDULES["cosine"](20)
+    samples, _ = du.sample_ddim_context(
+        12, labels, 2, guidance=50, model=Clipped(net, schedule), schedule=schedule, seed=4 * 10**6, progress=False
+    )
+    classifier = du.load_classifier()
+    fsd = du.frechet_sprite_distance(samples.clamp(-1, 1), reference, classifier)
+    figures = results["figures"]["FSD"]
+    assert figures["values"][1] == pytest.approx(fsd, rel=1e-3)
+    assert figures["real_values"][1] == pytest.approx(
+        du.frechet_sprite_distance(other, reference, classifier), rel=1e-3
+    )
+    assert figures["mean"] == pytest.approx(np.mean(figures["values"]), rel=1e-4)
+    assert figures["real_std"] == pytest.approx(np.std(figures["real_values"], ddof=1), rel=1e-3)
+    assert results["seeds"] == [3, 4] and results["samples"] == 12 and results["steps"] == 2
+
+    printed = capsys.readouterr().out
+    assert "12 samples by ddim in 2 steps, guidance 50, seeds 3, 4" in printed
+    assert "sprite classifier; no FID, because torch-fidelity is not installed" in printed
+    assert f"{figures['mean']:.3f} ± {figures['std']:.3f}" in printed and f"{figures['real_mean']:.3f} ±" in printed
+
+
+def test_fid_is_the_frechet_distance_of_the_features():
+    samples, real = torch.rand(100, 3, 4, 4) * 2 - 1, (torch.rand(100, 3, 4, 4) * 2 - 1) * 0.7 + 0.3
+    inception = FakeInception()
+    fid = evaluate.inception_figures(samples, real, inception)["FID"]
+    a, b = (inception(evaluate.to_bytes(x)).double().numpy() for x in (samples, real))
+    root = sqrtm(np.cov(a.T) @ np.cov(b.T)).real
+    expected = ((a.mean(axis=0) - b.mean(axis=0)) ** 2).sum() + np.trace(np.cov(a.T) + np.cov(b.T) - 2 * root)
+    assert fid == pytest.approx(expected, rel=1e-4)
+    assert sum(inception.seen[:4]) == 200  # each picture passes once
+
+
+def test_inception_score_counts_the_classes_that_are_drawn():
+    inception = FakeInception()
+    inception.fc.weight.data = 0.2 * torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [-1, -1, -1]])
+    colours = torch.eye(3).repeat(100, 1)[:, :, None, None].expand(-1, -1, 2, 2) * 2 - 1  # red, green, blue
+    assert evaluate.inception_figures(colours, colours, inception)["Inception Score"] == pytest.approx(3, rel=0.05)
+    only_red = colours[:1].expand(300, -1, -1, -1)
+    assert evaluate.inception_figures(only_red, colours, inception)["Inception Score"] == pytest.approx(1)
+
+
+def test_pictures_become_bytes_and_grey_ones_get_three_channels():
+    grey = torch.tensor([-1.2, -1, 0.0, 1, 1.2]).reshape(1, 1, 1, 5)
+    assert evaluate.to_bytes(grey).tolist() == [[[[0, 0, 128, 255, 255]]] * 3]
+
+
+def test_measure_is_inception_where_it_can_be_had_and_else_sprites_if_they_suit(monkeypatch):
+    colour, grey, device = (3, 16, 16), (1, 28, 28), torch.device("cpu")
+    monkeypatch.setattr(evaluate, "load_inception", lambda weights, device: FakeInception())
+    for shape in (colour, grey):
+        assert "features of Inception" in evaluate.choose_measure(None, shape, None, device)[1]
+    monkeypatch.setattr(evaluate, "load_inception", unavailable)
+    measure, note = evaluate.choose_measure(None, colour, None, device)
+    assert "sprite classifier; no FID, because torch-fidelity is not installed" in note
+    pictures = torch.rand(20, 3, 16, 16) * 2 - 1
+    assert measure(pictures, pictures)["precision"] == 1
+    with pytest.raises(ValueError, match="no FID, because torch-fidelity.*not for grey pictures of 28×28"):
+        evaluate.choose_measure(None, grey, None, device)
+    with pytest.raises(ValueError, match="^no FID, because torch-fidelity is not installed$"):
+        evaluate.choose_measure("inception", colour, None, device)
+    monkeypatch.setattr(evaluate, "load_inception", None)  # not even tried
+    assert "FID" not in evaluate.choose_measure("sprites", colour, None, device)[1]
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (ModuleNotFoundError("no torch-fidelity"), "pip install torch-fidelity"),
+        (urllib.error.URLError("no network"), "no network"),
+        (EOFError(), "EOFError"),
+    ],
+)
+def test_inception_that_cannot_be_had_says_why(error, message, monkeypatch):
+    def fail(*args, **kwargs):
+        raise error
+
+    monkeypatch.setattr(torchmetrics.image.fid, "NoTrainInceptionV3", fail)
+    with pytest.raises(evaluate.Unavailable, match=message):
+        evaluate.load_inception(None, torch.device("cpu"))
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Twelve pictures, each of its own colour, in two classes."""
+    for i in range(12):
+        path = tmp_path / "photos" / "ab"[i % 2] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 8), (20 * i, 0, 0)).save(path)
+    return tmp_path / "photos"
+
+
+def test_real_pictures_of_a_set_are_taken_once_each_and_by_the_seed(photos):
+    config = {"dataset": "custom", "image_size": 8, "class_names": ["a", "b"]}
+    reference, other, labels = evaluate.real_pictures(config, photos, 6, seed=1)
+    colours = torch.cat([reference, other])[:, 0, 0, 0]
+    assert len(colours.unique()) == 12
+    numbers = ((reference[:, 0, 0, 0] + 1) * 127.5 / 20).round().long()
+    assert torch.equal(labels, torch.eye(2)[numbers % 2])
+    assert torch.equal(evaluate.real_pictures(config, photos, 6, seed=1)[0], reference)
+    assert not torch.equal(evaluate.real_pictures(config, photos, 6, seed=2)[0], reference)
+    with pytest.raises(ValueError, match="at most 6 samples.*there are 12, got 7"):
+        evaluate.real_pictures(config, photos, 7, seed=1)
+    with pytest.raises(ValueError, match="of the classes \\['a', 'z'\\], got \\['a', 'b'\\]"):
+        evaluate.real_pictures(config | {"class_names": ["a", "z"]}, photos, 6, seed=1)
+    assert evaluate.real_pictures(config | {"class_names": []}, photos, 6, seed=1)[2] is None
+
+
+def test_samples_are_drawn_in_parts_each_with_noise_and_classes_of_its_own(monkeypatch):
+    monkeypatch.setattr(evaluate, "PART", 4)
+    schedule = SCHEDULES["linear"](20)
+    net, context = UNet(3, 3, 8, (1, 2), (False, True), 1, n_classes=10).eval(), torch.eye(10)
+    shake(net)
+    net = Clipped(net, schedule)
+    drawn = evaluate.draw(net, context, 10, "ddim", 2, guidance=1.0, seed=3)
+    assert drawn.shape == (10, 3, 16, 16) and drawn.abs().max() <= 1
+    assert len(drawn.unique(dim=0)) == 10
+    last, _ = sample.draw(net, context[8:], 2, "ddim", 2, seed=3 * 10**6 + 8, progress=False)
+    torch.testing.assert_close(drawn[8:], torch.from_numpy(last[-1]).clamp(-1, 1))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--checkpoint", "missing.pt"), "no checkpoint at missing.pt"),
+        (("--checkpoint", "foreign.pt"), "was not made by"),
+        (("--checkpoint", "tiny.pt", "--samples", 5), "at least 10 samples"),
+        (("--checkpoint", "tiny.pt", "--seeds", 0), "1 seed"),
+        (("--checkpoint", "tiny.pt", "--steps", 21, "--samples", 10), "from 1 to 20"),
+        (("--checkpoint", "tiny.pt", "--guidance", "nan"), "--guidance of at least 0"),
+        (("--checkpoint", "tiny.pt", "--out", "."), "got the folder"),
+        (("--checkpoint", "classless.pt", "--guidance", 2), "trained without classes"),
+        (("--checkpoint", "grey.pt"), "grey pictures of 28×28"),
+        (("--checkpoint", "tiny.pt", "--sampler", "euler"), "invalid choice"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_no_file(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(evaluate, "load_inception", unavailable)
+    write_checkpoint("tiny.pt")
+    write_checkpoint("classless.pt", classes=())
+    write_checkpoint("grey.pt", channels=1, height=28, dataset="mnist")
+    torch.save({"weights": torch.zeros(3)}, "foreign.pt")
+    out = () if "--out" in arguments else ("--out", "figures.json")
+    assert run(*arguments, *out) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err and "Traceback" not in printed.err
+    assert not (tmp_path / "figures.json").exists()
+
+
+def test_one_seed_has_no_spread():
+    figures = evaluate.summary([2.0], [1.0])
+    assert figures == {"mean": 2, "std": None, "real_mean": 1, "real_std": None}
+    results = {
+        "checkpoint": "a.pt", "samples": 10, "sampler": "ddpm", "steps": 20, "guidance": 1.0, "seeds": [0], "note": "n",
+        "figures": {"FSD": figures},
+    }  # fmt: skip
+    assert evaluate.table(results).splitlines()[-1].split() == ["FSD", "2.000", "1.000"]
+    assert math.isclose(evaluate.summary([1.0, 3.0], [1.0, 1.0])["std"], math.sqrt(2), rel_tol=1e-4)

@@ -1,0 +1,216 @@
+"""The sampling script: pictures, animations and film strips from a checkpoint, and clear words where there are none."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import diffusion_utilities as du
+from going_further import sample
+from going_further.clipping import Clipped
+from going_further.unet import UNet
+
+CLASSES = ["cat", "dog", "1"]
+
+
+@pytest.fixture(scope="module")
+def make_checkpoint(tmp_path_factory):
+    """A function that writes a checkpoint with random weights and gives its path."""
+
+    def make(channels=3, classes=CLASSES, timesteps=60):
+        torch.manual_seed(0)
+        unet = {"in_channels": channels, "out_channels": channels, "dim": 8, "dim_mults": [1, 2]}
+        unet |= {"attns": [False, True], "n_blocks": 1, "groups": 8, "n_classes": len(classes) or None, "height": 8}
+        net = UNet(**unet)
+        for parameter in net.parameters():  # a fresh network predicts 0, whatever it is asked
+            torch.nn.init.normal_(parameter, std=0.2)
+        config = {"dataset": "custom", "image_size": 8, "timesteps": timesteps, "schedule": "cosine"}
+        config |= {"class_names": classes, "unet": unet, "training": {}}
+        path = tmp_path_factory.mktemp("checkpoints") / "model.pt"
+        du.save_weights({"config": config, "ema": net.state_dict()}, path)
+        return path
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def checkpoint(make_checkpoint):
+    return make_checkpoint()
+
+
+def run(checkpoint, out, *more):
+    """Draw four pictures in five steps; the bytes of the file."""
+    few = ["--checkpoint", checkpoint, "--num-samples", 4, "--sampler", "ddim", "--steps", 5, "--out", out]
+    sample.main([*map(str, few), *map(str, more)])
+    assert not list(out.parent.glob("*.part"))
+    return out.read_bytes()
+
+
+# -------------------------------------------------------------------------------------------------------------- files
+
+
+@pytest.mark.parametrize("sampler", [["ddpm"], ["ddim", "--steps", "7"], ["dpm++", "--steps", "3"], ["ddim"]])
+def test_grid_of_each_sampler(checkpoint, tmp_path, sampler, capsys):
+    out = tmp_path / "new" / "grid.png"
+    sample.main(["--checkpoint", str(checkpoint), "--num-samples", "5", "--sampler", *sampler, "--out", str(out)])
+    with Image.open(out) as image:
+        assert image.format == "PNG" and image.size == (8 * (3 * 9 + 1), 8 * (2 * 9 + 1))  # 3 columns, 8 times as large
+        assert len(image.getcolors(10**6)) > 10
+    assert capsys.readouterr().out == f"done: {out}\n"
+
+
+def test_grey_pictures(make_checkpoint, tmp_path):
+    run(make_checkpoint(channels=1, classes=[]), tmp_path / "grid.png")
+    with Image.open(tmp_path / "grid.png") as image:
+        red, green, blue = np.moveaxis(np.asarray(image), 2, 0)
+    assert (red == green).all() and (green == blue).all() and len(np.unique(red)) > 3
+
+
+def test_animation_ends_with_the_pictures(checkpoint, tmp_path):
+    run(checkpoint, tmp_path / "way.gif")
+    run(checkpoint, tmp_path / "grid.png")
+    with Image.open(tmp_path / "way.gif") as animation, Image.open(tmp_path / "grid.png") as grid:
+        assert animation.n_frames == 6 and animation.info["duration"] < 200
+        animation.seek(5)
+        assert animation.info["duration"] == 2000
+        difference = np.asarray(animation.convert("RGB")).astype(int) - np.asarray(grid.convert("RGB"))
+    assert np.abs(difference).mean() < 10  # a GIF has only 256 colours
+
+
+@pytest.mark.parametrize("classes", [CLASSES, []])
+def test_film_strip(make_checkpoint, tmp_path, classes):
+    run(make_checkpoint(classes=classes), tmp_path / "strip.png", "--progressive", "--steps", 20, "--num-samples", 1)
+    with Image.open(tmp_path / "strip.png") as image:
+        assert image.format == "PNG" and image.size[0] == 900
+
+
+def test_a_seed_is_one_result(checkpoint, tmp_path):
+    first = run(checkpoint, tmp_path / "1.png", "--seed", 1)
+    assert run(checkpoint, tmp_path / "2.png", "--seed", 1) == first != run(checkpoint, tmp_path / "3.png", "--seed", 2)
+
+
+def test_class_and_guidance_matter(checkpoint, tmp_path):
+    options = (["--class-id", 0], ["--class-id", 1], ["--class-id", 0, "--guidance", 3], [])
+    assert len({run(checkpoint, tmp_path / "out.png", *map(str, option)) for option in options}) == 4
+
+
+# -------------------------------------------------------------------------------------------------------------- parts
+
+
+def test_classes_by_name_and_number():
+    assert torch.equal(sample.class_context(["cat", "dog"], "1", 2), torch.eye(2)[[1, 1]])
+    assert torch.equal(sample.class_context(["cat", "dog"], "cat", 1), torch.eye(2)[[0]])
+    assert torch.equal(sample.class_context(CLASSES, "1", 1), torch.eye(3)[[2]])  # a name comes first
+    assert torch.equal(sample.class_context(["cat", "dog"], None, 3), torch.eye(2)[[0, 1, 0]])
+    assert sample.class_context([], None, 3) is None
+
+
+@pytest.fixture
+def net():
+    torch.manual_seed(0)
+    schedule = du.linear_schedule(60)
+    unet = UNet(3, 3, 8, (1, 2), (False, True), 1, n_classes=2, height=8)
+    for parameter in unet.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    return Clipped(unet.eval(), schedule)
+
+
+@pytest.mark.parametrize(
+    ("sampler", "steps", "function"),
+    [("ddpm", None, du.sample_ddpm_context), ("ddim", 7, du.sample_ddim_context), ("dpm++", 7, du.sample_dpm_context)],
+)
+def test_samplers_are_those_of_the_module(net, sampler, steps, function):
+    context = torch.eye(2)
+    frames, levels = sample.draw(net, context, 2, sampler, steps, guidance=2, seed=3, progress=False)
+    given = [steps] if steps else []
+    options = {"guidance": 2, "seed": 3, "progress": False}
+    expected, _ = function(2, context, *given, save_rate=60, model=net, schedule=net.schedule, **options)
+    np.testing.assert_array_equal(frames[-1], expected.numpy())
+    assert len(frames) == len(levels) and levels[0] == 60 and levels[-1] == 0
+    assert levels == sorted(levels, reverse=True) and len(levels) <= sample.FRAMES + 1
+
+
+def test_levels_are_those_of_the_frames(net):
+    """DDIM of a network that always guesses grey: x_t = √(1-ᾱ_t) / √(1-ᾱ_T) x_T says where each frame is."""
+
+    class Grey(torch.nn.Module):
+        in_channels, h, schedule = 3, 8, net.schedule
+
+        def forward(self, x, t, c=None):
+            return x / (1 - self.schedule.ab_t[round(float(t) * 60)]).sqrt()
+
+    frames, levels = sample.draw(Grey(), None, 1, "ddim", 49, progress=False)
+    ab_t = net.schedule.ab_t.numpy()[levels]
+    expected = np.sqrt((1 - ab_t) / (1 - ab_t[0]))
+    np.testing.assert_allclose(frames.std(axis=(1, 2, 3, 4)) / frames[0].std(), expected, atol=1e-5)
+
+
+def test_default_steps_fit_a_short_schedule(make_checkpoint, tmp_path):
+    path = make_checkpoint(timesteps=10)
+    out = tmp_path / "grid.png"
+    sample.main(["--checkpoint", str(path), "--num-samples", "1", "--sampler", "ddim", "--out", str(out)])
+    assert out.exists()
+
+
+@torch.no_grad()
+def test_guess_is_the_guided_one(net):
+    x, context = torch.randn(2, 3, 8, 8), torch.eye(2)
+    level = torch.tensor(0.5)
+    noise = 3 * net(x, level, context) - 2 * net(x, level, None)
+    expected = du.predict_x0(x, 30, noise, net.schedule)
+    np.testing.assert_allclose(sample.guessed(net, x.numpy(), 30, context, 3.0), expected, rtol=1e-5, atol=1e-5)
+    assert np.array_equal(sample.guessed(net, x.numpy(), 0, context, 3.0), x)  # clean pictures are their own guess
+
+
+# ------------------------------------------------------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (["--checkpoint", "nowhere.pt"], "no checkpoint at nowhere.pt"),
+        (["--checkpoint", du.ROOT / "README.md"], "not a complete PyTorch checkpoint"),
+        (["--checkpoint", du.ROOT / "weights" / "model_trained.pth"], "was not made by going_further/train.py"),
+        (["--class-id", 3], r"out of 0 \(cat\), 1 \(dog\), 2 \(1\), got '3'"),
+        (["--class-id", "Cat"], "got 'Cat'"),
+        (["--class-id=-1"], "got '-1'"),
+        (["--steps", 61], "steps n from 1 to 60, got 61"),
+        (["--steps", 0], "at least 1 sample and 1 step, got 4 and 0"),
+        (["--num-samples", 0], "at least 1 sample"),
+        (["--sampler", "ddpm"], "no --steps for ddpm, which always takes all 60"),
+        (["--guidance", -1], "a --guidance of at least 0, got -1"),
+        (["--guidance", "nan"], "a --guidance of at least 0, got nan"),
+        (["--out", "grid.jpg"], "in .png or .gif, got grid.jpg"),
+        (["--progressive", "--out", "strip.gif"], "in .png for the film strip"),
+        (["--out", du.ROOT / "README.md" / "grid.png"], "README.md"),
+    ],
+)
+def test_clear_errors(checkpoint, tmp_path, capsys, monkeypatch, more, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as info:
+        run(checkpoint, tmp_path / "grid.png", *more)
+    assert info.value.code == 2
+    text = capsys.readouterr().err.splitlines()[-1]
+    assert text.startswith("sample.py: error: ") and re.search(message, text)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("option", "value"), [("--class-id", "0"), ("--guidance", "2")])
+def test_network_without_classes_takes_none(make_checkpoint, tmp_path, capsys, option, value):
+    with pytest.raises(SystemExit):
+        run(make_checkpoint(classes=[]), tmp_path / "grid.png", option, value)
+    assert f"expected no {option}, because this network was trained without classes" in capsys.readouterr().err
+
+
+def test_unknown_sampler(checkpoint, tmp_path, capsys):
+    with pytest.raises(SystemExit) as info:
+        run(checkpoint, tmp_path / "grid.png", "--sampler", "euler")
+    assert info.value.code == 2 and "'euler'" in capsys.readouterr().err
+
+
+def test_help(capsys):
+    with pytest.raises(SystemExit) as info:
+        sample.main(["--help"])
+    assert info.value.code == 0 and "--guidance" in capsys.readouterr().out
