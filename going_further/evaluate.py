@@ -185,13 +185,20 @@ def real_pictures(config: dict, folder: Path | None, n: int, seed: int) -> tuple
 
 
 def draw(
-    net: Clipped, context: Tensor | None, n: int, sampler: str, steps: int | None, guidance: float, seed: int
+    net: Clipped,
+    context: Tensor | None,
+    n: int,
+    sampler: str,
+    steps: int | None,
+    eta: float | None,
+    guidance: float,
+    seed: int,
 ) -> Tensor:
     """n samples (n, channels, h, w) in [-1, 1], as sample.py draws them, in parts that leave room in the memory."""
     parts = []
     for start in tqdm(range(0, n, PART), desc=f"seed {seed}", leave=False, disable=None):
         rows = None if context is None else context[start : start + PART]
-        options = {"guidance": guidance, "seed": 10**6 * seed + start, "progress": False}
+        options = {"eta": eta, "guidance": guidance, "seed": 10**6 * seed + start, "progress": False}
         frames, _ = sample.draw(net, rows, min(PART, n - start), sampler, steps, **options)
         parts.append(torch.from_numpy(frames[-1]))
     return torch.cat(parts).clamp(-1, 1)
@@ -221,6 +228,7 @@ def check(args: argparse.Namespace) -> None:
             f"expected at least {LEAST_SAMPLES} samples, 1 step, 1 seed and no seed below 0, got "
             f"{args.samples}, {args.steps or 'the usual'}, {args.seeds} and {args.seed}"
         )
+    sample.choose_eta(args.sampler, args.eta, args.guidance)
     if not 0 <= args.guidance < math.inf:
         raise ValueError(f"expected a --guidance of at least 0, got {args.guidance}")
     if args.out is not None and args.out.is_dir():
@@ -246,7 +254,7 @@ def evaluate(args: argparse.Namespace) -> dict:
     seeds, ours, theirs = list(range(args.seed, args.seed + args.seeds)), [], []
     for seed in seeds:
         reference, other, context = real_pictures(config, args.data, args.samples, seed)
-        samples = draw(net, context, args.samples, args.sampler, args.steps, args.guidance, seed)
+        samples = draw(net, context, args.samples, args.sampler, args.steps, args.eta, args.guidance, seed)
         torch.manual_seed(seed)  # the Inception Score shuffles the samples
         ours.append(measure(samples.to(device), reference.to(device)))
         theirs.append(measure(other.to(device), reference.to(device)))
@@ -255,19 +263,23 @@ def evaluate(args: argparse.Namespace) -> dict:
     for name in ours[0]:
         values, real = ([round(row[name], 4) for row in rows] for rows in (ours, theirs))
         figures[name] = summary(values, real) | {"values": values, "real_values": real}
+    eta = sample.choose_eta(args.sampler, args.eta, args.guidance)
     return {
         "checkpoint": args.checkpoint.name, "dataset": config["dataset"], "note": note,
         "samples": args.samples, "seeds": seeds, "sampler": args.sampler, "guidance": args.guidance,
-        "steps": args.steps or sample.STEPS[args.sampler] or schedule.timesteps, "figures": figures,
+        "steps": args.steps or min(sample.STEPS[args.sampler] or schedule.timesteps, schedule.timesteps),
+        "eta": "inf" if eta == math.inf else eta,  # JSON has no number for it
+        "figures": figures,
     }  # fmt: skip
 
 
 def table(results: dict) -> str:
     """What was measured, for people."""
-    of_classes = f", guidance {results['guidance']:g}" if results["guidance"] != 1 else ""
+    how = f", eta {float(results['eta']):g}" if results["eta"] is not None else ""
+    how += f", guidance {results['guidance']:g}" if results["guidance"] != 1 else ""
     lines = [
         f"{results['checkpoint']}: {results['samples']} samples by {results['sampler']} in {results['steps']} steps"
-        f"{of_classes}, seeds {', '.join(map(str, results['seeds']))}",
+        f"{how}, seeds {', '.join(map(str, results['seeds']))}",
         results["note"],
         "",
         f"{'':16}{'samples':>18}{'real pictures':>18}",
@@ -295,7 +307,8 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="FILE")  # fmt: skip
     add("--samples", "how many to draw for each seed", type=int, default=1000, metavar="N")
     add("--sampler", "how to draw them, as in sample.py", choices=sample.STEPS, default="dpm++")
-    add("--steps", "of ddim or dpm++ (default: 50 for ddim, 20 for dpm++)", type=int, metavar="N")
+    add("--steps", "of ddim or dpm++ (default: 50 for ddim, 10 for dpm++)", type=int, metavar="N")
+    add("--eta", "of ddim or dpm++, with the defaults of sample.py", type=float, metavar="E")
     add("--guidance", "how much to insist on the class, as in sample.py", type=float, default=1.0, metavar="W")
     add("--seed", "the first seed", type=int, default=0, metavar="N")
     add("--seeds", "how many seeds, one after the other", type=int, default=3, metavar="N")

@@ -3,7 +3,8 @@
 python going_further/sample.py --checkpoint model.pt --num-samples 16
 python going_further/sample.py --checkpoint model.pt --sampler ddim --steps 50
 python going_further/sample.py --checkpoint model.pt --class-id 5 --guidance 3
-python going_further/sample.py --checkpoint model.pt --sampler dpm++ --out way.gif    # the way out of the noise
+python going_further/sample.py --checkpoint model.pt --sampler dpm++                  # in ten steps
+python going_further/sample.py --checkpoint model.pt --sampler ddim --out way.gif     # the way out of the noise
 python going_further/sample.py --checkpoint model.pt --progressive --out strip.png    # and what is guessed on it
 """
 
@@ -35,7 +36,8 @@ from diffusion_utilities import (
 from going_further import checkpoints
 from going_further.clipping import Clipped
 
-STEPS = {"ddpm": None, "ddim": 50, "dpm++": 20}  # for each sampler, how many where none are asked for; None is all T
+STEPS = {"ddpm": None, "ddim": 50, "dpm++": 10}  # for each sampler, how many where none are asked for; None is all T
+ETAS = {"ddpm": None, "ddim": 0.0, "dpm++": math.inf}  # where none is asked for; ddpm leaves no choice
 FRAMES = 40  # of an animation
 MOMENTS = 9  # of a film strip
 STRIPS = 4  # pictures whose way a film strip shows
@@ -64,6 +66,23 @@ def class_context(names: list[str], asked: str | None, n: int) -> Tensor | None:
     return torch.eye(len(names))[[number] * n]
 
 
+def choose_eta(sampler: str, eta: float | None, guidance: float) -> float | None:
+    """The eta that was asked for, or if that is None the usual one of the sampler and, for dpm++, of the guidance.
+
+    Raises:
+        ValueError: the sampler has none, or not such a one.
+    """
+    if eta is None:
+        # fresh noise in every step and strong guidance together end in noise
+        return 0.0 if sampler == "dpm++" and guidance > 1 else ETAS[sampler]
+    if sampler == "ddpm":
+        raise ValueError("expected no --eta for ddpm, which has no choice of it: try ddim or dpm++")
+    largest = 1 if sampler == "ddim" else math.inf
+    if not 0 <= eta <= largest:
+        raise ValueError(f"expected an --eta from 0 to {largest} for {sampler}, got {eta}")
+    return eta
+
+
 def draw(
     net: Clipped,
     context: Tensor | None,
@@ -71,19 +90,23 @@ def draw(
     sampler: str = "ddpm",
     steps: int | None = None,
     *,
+    eta: float | None = None,
     guidance: float = 1.0,
     seed: int = 0,
     progress: bool = True,
 ) -> tuple[np.ndarray, list[int]]:
     """Draw n pictures by one of the module's samplers: about 40 frames of the way, and the noise level of each.
 
+    Args:
+        steps, eta: None is what is usual, see ``STEPS`` and :func:`choose_eta`.
+
     Returns:
         frames (frames, n, channels, h, w), from x_T to the result; their levels, from T to 0.
 
     Raises:
-        ValueError: a number of steps that the sampler cannot take.
+        ValueError: a number of steps or an eta that the sampler cannot take.
     """
-    timesteps = net.schedule.timesteps
+    timesteps, eta = net.schedule.timesteps, choose_eta(sampler, eta, guidance)
     if sampler == "ddpm" and steps not in (None, timesteps):
         raise ValueError(f"expected no --steps for ddpm, which always takes all {timesteps}: try ddim or dpm++")
     steps = steps or min(STEPS[sampler] or timesteps, timesteps)
@@ -94,7 +117,7 @@ def draw(
         _, frames = sample_ddpm_context(n, context, **options)
     else:
         function = {"ddim": sample_ddim_context, "dpm++": sample_dpm_context}[sampler]
-        _, frames = function(n, context, steps, **options)
+        _, frames = function(n, context, steps, eta=eta, **options)
     levels = [timesteps] + [t_next for _, t_next in step_pairs(steps, timesteps)]
     return frames, [t for i, t in enumerate(levels) if i % save_rate == 0 or i == steps]
 
@@ -171,7 +194,10 @@ def make_parser() -> argparse.ArgumentParser:
     add("--num-samples", type=int, default=16, metavar="N", help="how many pictures to draw (default: %(default)s)")
     add("--sampler", choices=STEPS, default="ddpm", help="ddpm takes all T steps of the training; ddim and dpm++ are "
         "the faster the fewer --steps they take (default: %(default)s)")  # fmt: skip
-    add("--steps", type=int, metavar="N", help="of ddim or dpm++ (default: 50 for ddim, 20 for dpm++)")
+    add("--steps", type=int, metavar="N", help="of ddim or dpm++ (default: 50 for ddim, 10 for dpm++)")
+    add("--eta", type=float, metavar="E", help="how much fresh noise ddim (0 to 1) or dpm++ (0 to inf) puts in on the "
+        "way: with 0 the same noise always ends at the same picture, with inf nothing is kept of the old noise "
+        "(default: 0 for ddim, inf for dpm++, but 0 with a --guidance above 1)")  # fmt: skip
     add("--class-id", metavar="CLASS", help="what to draw, by number or name (default: all classes in turn)")
     add("--guidance", type=float, default=1.0, metavar="W", help="how much to insist on the class: 0 ignores it, 1 is "
         "as trained, 2 to 5 clearer and less varied (default: %(default)s)")  # fmt: skip
@@ -192,6 +218,7 @@ def check(args: argparse.Namespace) -> None:
         raise ValueError(f"expected --out in .png for the film strip of --progressive, got {args.out}")
     if args.num_samples < 1 or (args.steps is not None and args.steps < 1):
         raise ValueError(f"expected at least 1 sample and 1 step, got {args.num_samples} and {args.steps}")
+    choose_eta(args.sampler, args.eta, args.guidance)
     if not 0 <= args.guidance < math.inf:
         raise ValueError(f"expected a --guidance of at least 0, got {args.guidance}")
 
@@ -208,9 +235,8 @@ def sample(args: argparse.Namespace) -> None:
     if context is None and args.guidance != 1:
         raise ValueError("expected no --guidance, because this network was trained without classes")
     net = Clipped(net, schedule)
-    frames, levels = draw(
-        net, context, args.num_samples, args.sampler, args.steps, guidance=args.guidance, seed=args.seed
-    )
+    options = {"eta": args.eta, "guidance": args.guidance, "seed": args.seed}
+    frames, levels = draw(net, context, args.num_samples, args.sampler, args.steps, **options)
     if args.progressive:
         chosen = np.linspace(0, len(levels) - 1, min(MOMENTS, len(levels))).round().astype(int)
         noisy, levels = frames[chosen, :STRIPS], [levels[i] for i in chosen]

@@ -79,6 +79,7 @@ def test_command_prints_and_stores_figures_that_the_module_gives_as_well(tmp_pat
     net, _ = write_checkpoint(tmp_path / "tiny.pt", schedule="cosine")
     out = tmp_path / "new" / "figures.json"
     arguments = ("--samples", 12, "--seeds", 2, "--seed", 3, "--sampler", "ddim", "--steps", 2, "--guidance", 50)
+    arguments += ("--eta", 0.5)
     assert run("--checkpoint", tmp_path / "tiny.pt", *arguments, "--out", out) == 0
     results = json.loads(out.read_text())
     assert [path.name for path in out.parent.iterdir()] == ["figures.json"]
@@ -88,8 +89,9 @@ def test_command_prints_and_stores_figures_that_the_module_gives_as_well(tmp_pat
     other, _ = du.sprite_tensors(*to_arrays(draw_sprites(12, 204)))
     schedule = SCHEDULES["cosine"](20)
     samples, _ = du.sample_ddim_context(
-        12, labels, 2, guidance=50, model=Clipped(net, schedule), schedule=schedule, seed=4 * 10**6, progress=False
-    )
+        12, labels, 2, eta=0.5, guidance=50, model=Clipped(net, schedule), schedule=schedule, seed=4 * 10**6,
+        progress=False,
+    )  # fmt: skip
     classifier = du.load_classifier()
     fsd = du.frechet_sprite_distance(samples.clamp(-1, 1), reference, classifier)
     figures = results["figures"]["FSD"]
@@ -99,12 +101,32 @@ def test_command_prints_and_stores_figures_that_the_module_gives_as_well(tmp_pat
     )
     assert figures["mean"] == pytest.approx(np.mean(figures["values"]), rel=1e-4)
     assert figures["real_std"] == pytest.approx(np.std(figures["real_values"], ddof=1), rel=1e-3)
-    assert results["seeds"] == [3, 4] and results["samples"] == 12 and results["steps"] == 2
+    assert results["seeds"] == [3, 4] and results["samples"] == 12
+    assert results["steps"] == 2 and results["eta"] == 0.5
 
     printed = capsys.readouterr().out
-    assert "12 samples by ddim in 2 steps, guidance 50, seeds 3, 4" in printed
+    assert "12 samples by ddim in 2 steps, eta 0.5, guidance 50, seeds 3, 4" in printed
     assert "sprite classifier; no FID, because torch-fidelity is not installed" in printed
     assert f"{figures['mean']:.3f} ± {figures['std']:.3f}" in printed and f"{figures['real_mean']:.3f} ±" in printed
+
+
+@pytest.mark.parametrize(
+    ("options", "steps", "eta", "said"),
+    [
+        (["ddpm"], 20, None, "ddpm in 20 steps, seeds"),
+        (["ddim"], 20, 0, "ddim in 20 steps, eta 0, seeds"),
+        (["dpm++"], 10, "inf", "dpm++ in 10 steps, eta inf, seeds"),
+        (["dpm++", "--guidance", 2], 10, 0, "dpm++ in 10 steps, eta 0, guidance 2, seeds"),
+    ],
+)
+def test_record_says_which_eta_is_usual(tmp_path, capsys, options, steps, eta, said):
+    write_checkpoint(tmp_path / "tiny.pt")
+    out = tmp_path / "figures.json"
+    arguments = ("--samples", 10, "--seeds", 1, "--features", "sprites", "--sampler", *options)
+    assert run("--checkpoint", tmp_path / "tiny.pt", *arguments, "--out", out) == 0
+    record = json.loads(out.read_text(), parse_constant=pytest.fail)  # Infinity is no JSON
+    assert (record["steps"], record["eta"]) == (steps, eta)
+    assert said in capsys.readouterr().out
 
 
 def test_fid_is_the_frechet_distance_of_the_features():
@@ -199,10 +221,10 @@ def test_samples_are_drawn_in_parts_each_with_noise_and_classes_of_its_own(monke
     net, context = UNet(3, 3, 8, (1, 2), (False, True), 1, n_classes=10).eval(), torch.eye(10)
     shake(net)
     net = Clipped(net, schedule)
-    drawn = evaluate.draw(net, context, 10, "ddim", 2, guidance=1.0, seed=3)
+    drawn = evaluate.draw(net, context, 10, "ddim", 2, eta=1.0, guidance=1.0, seed=3)
     assert drawn.shape == (10, 3, 16, 16) and drawn.abs().max() <= 1
     assert len(drawn.unique(dim=0)) == 10
-    last, _ = sample.draw(net, context[8:], 2, "ddim", 2, seed=3 * 10**6 + 8, progress=False)
+    last, _ = sample.draw(net, context[8:], 2, "ddim", 2, eta=1.0, seed=3 * 10**6 + 8, progress=False)
     torch.testing.assert_close(drawn[8:], torch.from_numpy(last[-1]).clamp(-1, 1))
 
 
@@ -215,6 +237,8 @@ def test_samples_are_drawn_in_parts_each_with_noise_and_classes_of_its_own(monke
         (("--checkpoint", "tiny.pt", "--seeds", 0), "1 seed"),
         (("--checkpoint", "tiny.pt", "--steps", 21, "--samples", 10), "from 1 to 20"),
         (("--checkpoint", "tiny.pt", "--guidance", "nan"), "--guidance of at least 0"),
+        (("--checkpoint", "missing.pt", "--eta", -1), "an --eta from 0 to inf for dpm++, got -1.0"),
+        (("--checkpoint", "tiny.pt", "--sampler", "ddpm", "--eta", 1), "no --eta for ddpm"),
         (("--checkpoint", "tiny.pt", "--out", "."), "got the folder"),
         (("--checkpoint", "classless.pt", "--guidance", 2), "trained without classes"),
         (("--checkpoint", "grey.pt"), "grey pictures of 28×28"),
@@ -239,8 +263,8 @@ def test_one_seed_has_no_spread():
     figures = evaluate.summary([2.0], [1.0])
     assert figures == {"mean": 2, "std": None, "real_mean": 1, "real_std": None}
     results = {
-        "checkpoint": "a.pt", "samples": 10, "sampler": "ddpm", "steps": 20, "guidance": 1.0, "seeds": [0], "note": "n",
-        "figures": {"FSD": figures},
+        "checkpoint": "a.pt", "samples": 10, "sampler": "ddpm", "steps": 20, "eta": None, "guidance": 1.0, "seeds": [0],
+        "note": "n", "figures": {"FSD": figures},
     }  # fmt: skip
     assert evaluate.table(results).splitlines()[-1].split() == ["FSD", "2.000", "1.000"]
     assert math.isclose(evaluate.summary([1.0, 3.0], [1.0, 1.0])["std"], math.sqrt(2), rel_tol=1e-4)

@@ -1,5 +1,6 @@
 """The sampling script: pictures, animations and film strips from a checkpoint, and clear words where there are none."""
 
+import math
 import re
 
 import numpy as np
@@ -132,6 +133,49 @@ def test_samplers_are_those_of_the_module(net, sampler, steps, function):
     assert levels == sorted(levels, reverse=True) and len(levels) <= sample.FRAMES + 1
 
 
+@pytest.mark.parametrize(
+    ("sampler", "function", "usual", "steps", "others"),
+    [
+        ("ddim", du.sample_ddim_context, 0.0, 50, [0.5, 1.0]),
+        ("dpm++", du.sample_dpm_context, math.inf, 10, [0.0, 1.0, 2.0]),
+    ],
+)
+def test_eta_and_what_is_usual_without_it(net, sampler, function, usual, steps, others):
+    pictures = []
+    for eta in (None, usual, *others):
+        frames, _ = sample.draw(net, torch.eye(2), 2, sampler, eta=eta, seed=3, progress=False)
+        options = {"model": net, "schedule": net.schedule, "seed": 3, "progress": False}
+        expected, _ = function(2, torch.eye(2), steps, eta=usual if eta is None else eta, **options)
+        np.testing.assert_array_equal(frames[-1], expected.numpy())
+        pictures.append(frames[-1].tobytes())
+    assert pictures[0] == pictures[1] and len(set(pictures)) == 1 + len(others)
+
+
+def test_guidance_above_1_is_without_fresh_noise_unless_asked_for(net):
+    usual = {w: sample.choose_eta("dpm++", None, w) for w in (0, 1, 1.5, 4)}
+    assert usual == {0: math.inf, 1: math.inf, 1.5: 0, 4: 0}
+    assert sample.choose_eta("dpm++", math.inf, 4) == math.inf and sample.choose_eta("ddpm", None, 4) is None
+    options = {"guidance": 4, "seed": 3, "progress": False}
+    frames, _ = sample.draw(net, torch.eye(2), 2, "dpm++", **options)
+    expected, _ = du.sample_dpm_context(2, torch.eye(2), 10, eta=0, model=net, schedule=net.schedule, **options)
+    np.testing.assert_array_equal(frames[-1], expected.numpy())
+
+
+@pytest.mark.parametrize("option", [["ddim", "--eta", "1"], ["dpm++", "--eta", "0"], ["dpm++", "--eta", "inf"]])
+def test_command_hands_eta_on(checkpoint, tmp_path, option):
+    picture = run(checkpoint, tmp_path / "asked.png", "--sampler", *option)
+    usual = run(checkpoint, tmp_path / "usual.png", "--sampler", option[0])
+    assert (picture == usual) == (option[-1] == "inf")
+
+
+@pytest.mark.parametrize(
+    ("sampler", "eta"), [("ddpm", 1.0), ("ddim", -0.1), ("ddim", 1.1), ("dpm++", -1.0), ("dpm++", math.nan)]
+)
+def test_eta_that_cannot_be(net, sampler, eta):
+    with pytest.raises(ValueError, match="--eta"):
+        sample.draw(net, None, 1, sampler, eta=eta, progress=False)
+
+
 def test_levels_are_those_of_the_frames(net):
     """DDIM of a network that always guesses grey: x_t = √(1-ᾱ_t) / √(1-ᾱ_T) x_T says where each frame is."""
 
@@ -181,6 +225,11 @@ def test_guess_is_the_guided_one(net):
         (["--num-samples", 0], "at least 1 sample"),
         (["--sampler", "ddpm"], "no --steps for ddpm, which always takes all 60"),
         (["--guidance", -1], "a --guidance of at least 0, got -1"),
+        (["--sampler", "ddpm", "--eta", 1], "no --eta for ddpm"),
+        (["--checkpoint", "nowhere.pt", "--eta", 1.5], "an --eta from 0 to 1 for ddim, got 1.5"),
+        (["--eta", "nan"], "an --eta from 0 to 1 for ddim, got nan"),
+        (["--sampler", "dpm++", "--eta", -1], "an --eta from 0 to inf for dpm.., got -1.0"),
+        (["--sampler", "dpm++", "--eta", "nan"], "an --eta from 0 to inf for dpm.., got nan"),
         (["--guidance", "nan"], "a --guidance of at least 0, got nan"),
         (["--out", "grid.jpg"], "in .png or .gif, got grid.jpg"),
         (["--progressive", "--out", "strip.gif"], "in .png for the film strip"),

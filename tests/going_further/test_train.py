@@ -16,6 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import diffusion_utilities as du
 from going_further import checkpoints, train
+from going_further.clipping import Clipped
 from going_further.datasets import ImageData
 from going_further.diffusion import DenoiseDiffusion
 
@@ -96,6 +97,17 @@ def test_run_leaves_its_files(whole):
     assert schedule.timesteps == 20 and config["class_names"] == ["bright", "dark"] and net.h == 8
     with Image.open(out / "samples" / "epoch_0003.png") as grid:
         assert grid.size == (2 * 9 + 1, 4 * 9 + 1)  # a column for each class
+
+
+def test_example_pictures_are_dpm_with_all_noise_fresh(whole):
+    out, _ = whole
+    net, schedule, _ = checkpoints.load_model(out / "model.pt", "cpu")
+    context, options = torch.eye(2).repeat(4, 1), {"model": Clipped(net, schedule), "schedule": schedule, "seed": 0}
+    samples, _ = du.sample_dpm_context(8, context, 10, eta=math.inf, progress=False, **options)
+    with Image.open(out / "samples" / "epoch_0003.png") as grid:
+        cells = np.asarray(grid)[1:, 1:].reshape(4, 9, 2, 9, 3)[:, :8, :, :8]  # without the lines between them
+    pictures = torch.from_numpy(cells.swapaxes(1, 2).reshape(8, 8, 8, 3).copy()).permute(0, 3, 1, 2)
+    torch.testing.assert_close(pictures / 127.5 - 1, samples.clamp(-1, 1), atol=0.02, rtol=0)
 
 
 def test_it_learns(pictures, tmp_path):
