@@ -383,30 +383,42 @@ def _half_log_snr(t: int) -> Tensor:
     return 0.5 * (AB[t] / (1 - AB[t])).log()
 
 
-def _dpm(x, t, t_prev, x0, before, *, lam=_half_log_snr, sign=1, gain=lambda r: 1 / (2 * r), power=0.5) -> Tensor:
-    """Equation (10), each part exchangeable: λ, the sign in the exponent, 1/2r, the root of the ratio before x."""
+def _share(h: Tensor) -> Tensor:
+    """Where in the step the guess has its mean: half-way if the step is short, later if it is long."""
+    return 1 / (1 - (-h).exp()) - 1 / h
+
+
+def _dpm(x, t, t_prev, x0, before, *, lam=_half_log_snr, sign=1, gain=lambda r, h: _share(h) / r, power=0.5) -> Tensor:
+    """Equation (10), each part exchangeable: λ, the sign in the exponent, ρ/r, the root of the ratio before x."""
     h = lam(t_prev) - lam(t)
-    d = x0 + gain((lam(t) - lam(before[0])) / h) * (x0 - before[1])
+    d = x0 + gain((lam(t) - lam(before[0])) / h, h) * (x0 - before[1])
     return ((1 - AB[t_prev]) / (1 - AB[t])) ** power * x + AB[t_prev].sqrt() * (1 - (-sign * h).exp()) * d
 
 
 DPM_MISTAKES = {
-    "r upside down": (lambda *a: _dpm(*a, gain=lambda r: r / 2), "r is upside down: it is λ_t - λ_before over h."),
+    "r upside down": (
+        lambda *a: _dpm(*a, gain=lambda r, h: r * _share(h)),
+        "r is upside down: it is λ_t - λ_before over h.",
+    ),
     "sign of h": (
-        lambda *a: _dpm(*a, sign=-1, gain=lambda r: -1 / (2 * r)),
+        lambda *a: _dpm(*a, sign=-1, gain=lambda r, h: -_share(-h) / r),
         "h is λ_prev - λ_t, and positive: λ grows on the way down.",
     ),
     "sign in the exponent": (lambda *a: _dpm(*a, sign=-1), "The exponent is -h: 1 - e^-h lies between 0 and 1."),
-    "correction without 1/2": (
-        lambda *a: _dpm(*a, gain=lambda r: 1 / r),
-        "The correction is twice too large: D is the guess half-way through the step, hence 1/2r.",
+    "carried to the end": (
+        lambda *a: _dpm(*a, gain=lambda r, h: 1 / r),
+        "The correction is too large: D is the mean of the guess over the step, hence ρ/r. You carried it to the end.",
+    ),
+    "carried half-way": (
+        lambda *a: _dpm(*a, gain=lambda r, h: 1 / (2 * r)),
+        "Nearly: you took the guess half-way, as the paper does. The weight e^λ grows on the way, so ρ is above 1/2.",
     ),
     "correction subtracted": (
-        lambda *a: _dpm(*a, gain=lambda r: -1 / (2 * r)),
+        lambda *a: _dpm(*a, gain=lambda r, h: -_share(h) / r),
         "The correction goes the wrong way: it is x̂_0 minus the one before, and r is positive.",
     ),
     "step before ignored": (
-        lambda *a: _dpm(*a, gain=lambda r: 0),
+        lambda *a: _dpm(*a, gain=lambda r, h: 0),
         "This is DDIM's step, of first order: D = x̂_0 is right only where there is no step before.",
     ),
     "lambda without the half": (
@@ -439,7 +451,7 @@ def check_denoise_dpm(my_denoise_dpm: Callable) -> str:
         fail("first step", f"with before = None, D is x̂_0: {problem[1]}")
     if problem := difference(call(my_denoise_dpm, x, t, 0, x0_pred, before), x0_pred):
         fail("last step", f"to t_prev = 0 the result should be x0_pred itself. There h is infinite: {problem[1]}")
-    return "D is the guess half-way through the step; at the first and the last step it is x̂_0 as it is."
+    return "D is the mean of the guess over the step; at the first and the last step it is x̂_0 as it is."
 
 
 def _order(n_1: int, error_1: float, n_2: int, error_2: float) -> float:

@@ -134,7 +134,7 @@ def healthy_dpm(model: Callable, x: Tensor, pairs: list[tuple[int, int]]) -> Ten
         h, d = half_log_snr(t_prev) - lam, x0_pred
         if x0_before is not None:
             r = (lam - lam_before) / h
-            d = x0_pred + (x0_pred - x0_before) / (2 * r)
+            d = x0_pred + (1 / (1 - (-h).exp()) - 1 / h) * (x0_pred - x0_before) / r
         x = ((1 - AB[t_prev]) / (1 - AB[t])).sqrt() * x + AB[t_prev].sqrt() * (1 - (-h).exp()) * d
         x0_before, lam_before = x0_pred, lam
     return x
@@ -150,7 +150,7 @@ def patient_f(model: Callable, x: Tensor, pairs: list[tuple[int, int]]) -> Tenso
         h, d = half_log_snr(t_prev) - lam, x0_pred
         if x0_before is not None:
             r = (lam - lam_before) / h
-            d = x0_pred + (x0_pred - x0_before) / (2 * r)
+            d = x0_pred + (1 / (1 - (-h).exp()) - 1 / h) * (x0_pred - x0_before) / r
         x = ((1 - AB[t_prev]) / (1 - AB[t])).sqrt() * x + AB[t_prev].sqrt() * (1 - h.exp()) * d  # the bug
         # right: x = ((1 - AB[t_prev]) / (1 - AB[t])).sqrt() * x + AB[t_prev].sqrt() * (1 - (-h).exp()) * d
         x0_before, lam_before = x0_pred, lam
@@ -167,8 +167,8 @@ def patient_g(model: Callable, x: Tensor, pairs: list[tuple[int, int]]) -> Tenso
         h, d = half_log_snr(t_prev) - lam, x0_pred
         if x0_before is not None:
             r = (lam - lam_before) / h
-            d = x0_pred + (x0_before - x0_pred) / (2 * r)  # the bug
-            # right: d = x0_pred + (x0_pred - x0_before) / (2 * r)
+            d = x0_pred + (1 / (1 - (-h).exp()) - 1 / h) * (x0_before - x0_pred) / r  # the bug
+            # right: d = x0_pred + (1 / (1 - (-h).exp()) - 1 / h) * (x0_pred - x0_before) / r
         x = ((1 - AB[t_prev]) / (1 - AB[t])).sqrt() * x + AB[t_prev].sqrt() * (1 - (-h).exp()) * d
         x0_before, lam_before = x0_pred, lam
     return x

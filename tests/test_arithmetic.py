@@ -1,5 +1,7 @@
 """One formula a function: each against a formula written again here, in float64, or against probability theory."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -214,6 +216,74 @@ def test_ddpm_and_ddim_with_eta_one_share_their_mean(t):
     x, eps = normal(2, 3, 4, 4, dtype=torch.float64), normal(2, 3, 4, 4, seed=1, dtype=torch.float64)
     ddim = du.denoise_ddim(x, t, t - 1, eps, 1.0, torch.zeros_like(x))
     torch.testing.assert_close(du.denoise_add_noise(x, t, eps, 0), ddim, rtol=0, atol=2e-5)
+
+
+# -------------------------------------------------------------------------------------------------------- DPM-Solver++
+
+
+@pytest.mark.parametrize("eta", [0.0, 1.0, 4.0])
+@pytest.mark.parametrize(("t_before", "t", "t_prev"), [(500, 450, 400), (300, 100, 50), (60, 50, 1)])
+def test_dpm_step_integrates_a_straight_line(t_before, t, t_prev, eta):
+    """x/σ grows by ∫ (1+η) e^λ e^-η(λ_prev-λ) x̂_0 dλ and keeps a share e^-ηh; here the integral is a sum of many."""
+    ab = du.linear_schedule().ab_t.double()
+    lam, sigma = 0.5 * (ab / (1 - ab)).log(), (1 - ab).sqrt()
+    x, x0_pred, x0_before = (normal(1, 3, 4, 4, seed=i, dtype=torch.float64) for i in range(3))
+    ours = du.denoise_dpm(x, t, t_prev, x0_pred, (t_before, x0_before), eta=eta, z=torch.zeros_like(x))
+    at = torch.linspace(lam[t], lam[t_prev], 20_001, dtype=torch.float64)[:, None]
+    line = x0_pred.reshape(1, -1) + (at - lam[t]) * ((x0_pred - x0_before) / (lam[t] - lam[t_before])).reshape(1, -1)
+    grown = torch.trapezoid((1 + eta) * at.exp() * (-eta * (lam[t_prev] - at)).exp() * line, at, dim=0).reshape(x.shape)
+    expected = sigma[t_prev] * ((-eta * (lam[t_prev] - lam[t])).exp() * x / sigma[t] + grown)
+    torch.testing.assert_close(ours, expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("eta", [0.0, 0.5, 1.0, 4.0, math.inf])
+@pytest.mark.parametrize(("t", "t_prev"), [(500, 250), (300, 299), (20, 1)])
+def test_dpm_step_leaves_the_noise_of_the_level(t, t_prev, eta):
+    """Where the guess is right, old and fresh noise together have the variance 1 - ᾱ_prev."""
+    ab = du.linear_schedule().ab_t.double()
+    x_0, one, none = (torch.full((1, 1, 1, 1), value, dtype=torch.float64) for value in (0.3, 1.0, 0.0))
+
+    def step(noise, z):
+        x = ab[t].sqrt() * x_0 + (1 - ab[t]).sqrt() * noise
+        return du.denoise_dpm(x, t, t_prev, x_0, (500, x_0) if t < 500 else None, eta=eta, z=z).item()
+
+    centre = step(none, none)
+    assert centre == pytest.approx(ab[t_prev].sqrt().item() * 0.3, rel=1e-3)
+    variance = (step(one, none) - centre) ** 2 + (step(none, one) - centre) ** 2
+    assert variance == pytest.approx(1 - ab[t_prev].item(), rel=2 * ROOT_RTOL)
+
+
+def test_dpm_step_with_all_noise_fresh_forgets_where_it_was():
+    x, other, x0_pred, x0_before, z = (normal(1, 3, 4, 4, seed=i, dtype=torch.float64) for i in range(5))
+    one, two = (du.denoise_dpm(y, 300, 250, x0_pred, (350, x0_before), eta=math.inf, z=z) for y in (x, other))
+    ab = du.linear_schedule().ab_t.double()
+    lam = 0.5 * (ab / (1 - ab)).log()
+    at_the_end = x0_pred + (lam[250] - lam[300]) / (lam[300] - lam[350]) * (x0_pred - x0_before)
+    assert torch.equal(one, two)
+    torch.testing.assert_close(one, ab[250].sqrt() * at_the_end + (1 - ab[250]).sqrt() * z, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("eta", [0.0, 1.0])
+@pytest.mark.parametrize(("t", "t_prev"), [(500, 400), (300, 299), (20, 0)])
+def test_dpm_step_without_one_before_is_ddims(t, t_prev, eta):
+    x, eps, z = (normal(2, 3, 4, 4, seed=i, dtype=torch.float64) for i in range(3))
+    ours = du.denoise_dpm(x, t, t_prev, du.predict_x0(x, t, eps), eta=eta, z=z)
+    torch.testing.assert_close(ours, du.denoise_ddim(x, t, t_prev, eps, eta, z), rtol=1e-4, atol=1e-4)
+
+
+def test_dpm_step_draws_its_own_noise_when_given_none():
+    x = torch.zeros(1, 3, 16, 16)
+    torch.manual_seed(0)
+    one, two = (du.denoise_dpm(x, 300, 250, x, eta=1.0) for _ in range(2))
+    assert not torch.equal(one, two)
+    assert torch.equal(du.denoise_dpm(x, 300, 250, x), du.denoise_dpm(x, 300, 250, x))
+
+
+@pytest.mark.parametrize("eta", [-0.1, float("nan")])
+def test_dpm_step_refuses_an_impossible_eta(eta):
+    x = normal(1, 3, 4, 4)
+    with pytest.raises(ValueError, match="eta from 0 to infinity"):
+        du.denoise_dpm(x, 300, 250, x, eta=eta)
 
 
 # ------------------------------------------------------------------------------------------------------------- guidance

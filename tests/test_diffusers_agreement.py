@@ -115,8 +115,9 @@ def test_whole_ddim_run_agrees(ddim, n):
 
 def dpm(algorithm_type):
     scheduler = diffusers.DPMSolverMultistepScheduler(
-        **LINE, algorithm_type=algorithm_type, solver_order=2, timestep_spacing="trailing", final_sigmas_type="zero"
-    )
+        **LINE, algorithm_type=algorithm_type, solver_order=2, timestep_spacing="trailing", final_sigmas_type="zero",
+        solver_type="heun",  # the straight line integrated exactly, as here; "midpoint" is algorithm 2 of the paper
+    )  # fmt: skip
     scheduler = with_exact_tables(scheduler)
     scheduler.alpha_t, scheduler.sigma_t = scheduler.alphas_cumprod.sqrt(), (1 - scheduler.alphas_cumprod).sqrt()
     scheduler.lambda_t = scheduler.alpha_t.log() - scheduler.sigma_t.log()

@@ -154,10 +154,12 @@ def test_frontier_agrees_with_the_figures_measured_elsewhere_and_falls_from_one_
     frontier, quality = evaluation["frontier"], evaluation["quality"]
     assert frontier["DDIM"]["25"] == quality["DDIM, 25 steps"]["fsd"]
     assert frontier["DPM-Solver++"]["10"] == quality["DPM-Solver++, 10 steps"]["fsd"]
+    assert frontier["DPM-Solver++, η = ∞"]["10"] == quality["DPM-Solver++, η = ∞, 10 steps"]["fsd"]
     assert frontier["DDPM"]["500"] == quality["DDPM, 500 steps"]["fsd"]
     for name, (_, counts, _) in FRONTIER.items():
-        means = [frontier[name][str(n)]["mean"] for n in counts]
-        assert list(frontier[name]) == [str(n) for n in counts] and means == sorted(means, reverse=True)
+        assert list(frontier[name]) == [str(n) for n in counts]
+        means = [frontier[name][str(n)]["mean"] for n in counts if name != "DPM-Solver++, η = ∞" or n <= 15]
+        assert means == sorted(means, reverse=True)  # but with η = ∞ many steps are too many (Lab 4, section 10)
 
 
 def test_data_card_states_the_accuracy_of_the_classifier():

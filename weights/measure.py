@@ -7,6 +7,7 @@ generator of ``data/`` draws anew, and its own start noise. FSD is the Fréchet 
 from __future__ import annotations
 
 import copy
+import math
 import sys
 from collections.abc import Callable
 from itertools import islice
@@ -49,6 +50,7 @@ FRONTIER = {
     "DDIM, η = 1": (sample_ddim_context, (10, 25, 50), {"eta": 1.0}),
     "DPM-Solver++": (sample_dpm_context, (2, 3, 5, 10, 20), {}),
     "DPM-Solver++, η = 1": (sample_dpm_context, (5, 10, 15, 20, 25), {"eta": 1.0}),
+    "DPM-Solver++, η = ∞": (sample_dpm_context, (3, 5, 6, 8, 10, 15, 20, 25), {"eta": math.inf}),
 }
 
 
@@ -138,6 +140,7 @@ def measure_unconditional(ruler: Ruler, bf16: bool) -> dict:
     copying = {"fresh sprites": ruler.copying(ruler.other_fresh)}
     for name, sampler, options in (
         ("DPM-Solver++, 10 steps", sample_dpm_context, {"n": 10}),
+        ("DPM-Solver++, η = ∞, 10 steps", sample_dpm_context, {"n": 10, "eta": math.inf}),
         ("DDIM, 25 steps", sample_ddim_context, {"n": 25}),
         ("DDPM, 500 steps", sample_ddpm_context, {}),
     ):
@@ -175,19 +178,25 @@ def measure_epochs(ruler: Ruler, labels: Tensor, bf16: bool) -> dict:
 
 
 def measure_context(ruler: Ruler, labels: Tensor, bf16: bool) -> dict:
-    """How well contexts are followed, and at what price: DDIM in 25 steps, each class as often as in the data."""
+    """How well contexts are followed, and at what price; each class as often as in the data."""
     model = load_pretrained("context_model_trained", labels.device)
-    quality, accuracy = {}, {}
-    for w in GUIDANCE:
-        sets = [
-            draw(sample_ddim_context, len(labels), seed, labels, bf16, model=model, n=25, guidance=w) for seed in SEEDS
-        ]
-        quality[f"w = {w}"] = ruler.quality(sets)
-        right = torch.stack([class_accuracy(x, labels, ruler.classifier) for x in sets]).cpu()  # (seeds, classes)
-        shares = {name: spread(right[:, i].tolist()) for i, name in enumerate(CLASS_NAMES)}
-        accuracy[f"w = {w}"] = shares | {"least": round(right.mean(dim=0).min().item(), 4)}
-        print("guidance", w, accuracy[f"w = {w}"], quality[f"w = {w}"], flush=True)
-    return {"context_quality": quality, "context_accuracy": accuracy}
+
+    def measure(sampler: Callable, **options: object) -> tuple[dict, dict]:
+        quality, accuracy = {}, {}
+        for w in GUIDANCE:
+            options |= {"model": model, "guidance": w}
+            sets = [draw(sampler, len(labels), seed, labels, bf16, **options) for seed in SEEDS]
+            quality[f"w = {w}"] = ruler.quality(sets)
+            right = torch.stack([class_accuracy(x, labels, ruler.classifier) for x in sets]).cpu()  # (seeds, classes)
+            shares = {name: spread(right[:, i].tolist()) for i, name in enumerate(CLASS_NAMES)}
+            accuracy[f"w = {w}"] = shares | {"least": round(right.mean(dim=0).min().item(), 4)}
+            print("guidance", w, accuracy[f"w = {w}"], quality[f"w = {w}"], flush=True)
+        return quality, accuracy
+
+    quality, accuracy = measure(sample_ddim_context, n=25)
+    figures = {"context_quality": quality, "context_accuracy": accuracy}
+    quality, accuracy = measure(sample_dpm_context, n=10, eta=math.inf)
+    return figures | {"context_quality_in_ten_steps": quality, "context_accuracy_in_ten_steps": accuracy}
 
 
 def measure_frontier(ruler: Ruler, bf16: bool) -> dict:

@@ -224,7 +224,13 @@ def log_ratio(t):
     return torch.log(ab_t[t].sqrt() / (1 - ab_t[t]).sqrt())
 
 
-def dpm(lam=log_ratio, use=lambda r: 1 / (2 * r), h_of=lambda low, high: low - high, shrink=None, grow=None, last=True):
+def place(h):
+    return 1 / (1 - torch.exp(-h)) - 1 / h
+
+
+def dpm(
+    lam=log_ratio, use=lambda r, h: place(h) / r, h_of=lambda low, high: low - high, shrink=None, grow=None, last=True
+):
     """A step with one place to go wrong for each argument; as it is, it is right."""
 
     def my_denoise_dpm(x, t, t_prev, x0_pred, before):
@@ -233,7 +239,7 @@ def dpm(lam=log_ratio, use=lambda r: 1 / (2 * r), h_of=lambda low, high: low - h
         h, guess = h_of(lam(t_prev), lam(t)), x0_pred
         if before is not None:
             r = (lam(t) - lam(before[0])) / h
-            guess = x0_pred + use(r) * (x0_pred - before[1])
+            guess = x0_pred + use(r, h) * (x0_pred - before[1])
         ratio = ((1 - ab_t[t_prev]) / (1 - ab_t[t])).sqrt()
         return (shrink(ratio) if shrink else ratio) * x + ab_t[t_prev].sqrt() * (grow or one_minus_exp)(h) * guess
 
@@ -252,7 +258,8 @@ def dpm_by_ddim(x, t, t_prev, x0_pred, before):
     if before:
         t_before, x0_before = before
         slope = (x0_pred - x0_before) / float(log_ratio(t) - log_ratio(t_before))
-        d = x0_pred + slope * float(log_ratio(t_prev) - log_ratio(t)) / 2
+        h = float(log_ratio(t_prev) - log_ratio(t))
+        d = x0_pred + slope * (h * math.exp(h) / (math.exp(h) - 1) - 1)
     eps = (x - ab_t[t] ** 0.5 * d) / (1 - ab_t[t]) ** 0.5
     return ab_t[t_prev] ** 0.5 * d + (1 - ab_t[t_prev]) ** 0.5 * eps
 
@@ -369,11 +376,12 @@ WRONG = {
         "not finite": climb(guess=lambda x, t, t_next, eps: x / 0),
     },
     "denoise_dpm": {
-        "r upside down": dpm(use=lambda r: 0.5 * r),
+        "r upside down": dpm(use=lambda r, h: place(h) * r),
         "sign of h": dpm(h_of=lambda low, high: high - low),
         "sign in the exponent": dpm(grow=lambda h: 1 - torch.exp(h)),
-        "correction without 1/2": dpm(use=lambda r: 1 / r),
-        "correction subtracted": dpm(use=lambda r: -0.5 / r),
+        "carried to the end": dpm(use=lambda r, h: 1 / r),
+        "carried half-way": dpm(use=lambda r, h: 1 / (2 * r)),
+        "correction subtracted": dpm(use=lambda r, h: -place(h) / r),
         "step before ignored": lambda x, t, t_prev, x0, before: dpm()(x, t, t_prev, x0, None),
         "lambda without the half": dpm(lam=lambda t: torch.log(ab_t[t] / (1 - ab_t[t]))),
         "noise ratio upside down": dpm(shrink=lambda ratio: 1 / ratio),
