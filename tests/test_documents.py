@@ -136,7 +136,7 @@ def test_tables_of_the_model_card_are_those_of_the_stored_runs():
     metrics = json.loads((ROOT / "weights" / "metrics.json").read_text())
     text = (ROOT / "weights" / "README.md").read_text(encoding="utf-8")
     assert set(re.findall(r"<!-- (\w+) -->", text)) == set(card.TABLES)
-    assert card.with_tables(text, metrics) == text, "run python weights/card.py"
+    assert card.with_blocks(text, metrics) == text, "run python weights/card.py"
     hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (ROOT / "weights").glob("*.pth")}
     assert hashes.items() >= metrics["sha256"].items()
 
@@ -146,7 +146,9 @@ def test_tables_of_speed_are_those_of_the_stored_run():
     texts = [page.read_text(encoding="utf-8") for page in report.PAGES]
     assert set(re.findall(r"<!-- bench (\w+) -->", "".join(texts))) == set(report.BLOCKS)
     for page, text in zip(report.PAGES, texts, strict=True):
-        assert report.with_blocks(text, results) == text, f"{page.name}: run python tests/benchmarks/report.py"
+        assert card.with_blocks(text, results, report.BLOCKS, "bench ") == text, (
+            f"{page.name}: run python tests/benchmarks/report.py"
+        )
 
 
 def test_frontier_agrees_with_the_figures_measured_elsewhere_and_falls_from_one_step_on():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 WEIGHTS_DIR = Path(__file__).resolve().parent
@@ -144,19 +145,19 @@ def frontier(metrics: dict) -> str:
 TABLES = {f.__name__: f for f in (files, runs, quality, goals, copying, context, peers, variants, frontier)}
 
 
-def with_tables(text: str, metrics: dict) -> str:
-    """The card with each block from ``<!-- NAME -->`` to ``<!-- / -->`` made anew."""
+def with_blocks(text: str, figures: dict, blocks: dict[str, Callable] = TABLES, prefix: str = "") -> str:
+    """A page with each block from ``<!-- prefixNAME -->`` to ``<!-- / -->`` made anew by the function of that name."""
 
     def made(match: re.Match) -> str:
-        return f"<!-- {match[1]} -->\n{TABLES[match[1]](metrics)}\n<!-- / -->"
+        return f"<!-- {prefix}{match[1]} -->\n{blocks[match[1]](figures)}\n<!-- / -->"
 
-    return re.sub(r"<!-- (\w+) -->\n.*?<!-- / -->", made, text, flags=re.DOTALL)
+    return re.sub(rf"<!-- {prefix}(\w+) -->\n.*?<!-- / -->", made, text, flags=re.DOTALL)
 
 
 def main() -> None:
     metrics = json.loads((WEIGHTS_DIR / "metrics.json").read_text())
     card = WEIGHTS_DIR / "README.md"
-    card.write_text(with_tables(card.read_text(encoding="utf-8"), metrics), encoding="utf-8")
+    card.write_text(with_blocks(card.read_text(encoding="utf-8"), metrics), encoding="utf-8")
 
 
 if __name__ == "__main__":

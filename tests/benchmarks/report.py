@@ -6,7 +6,6 @@ python tests/benchmarks/report.py
 from __future__ import annotations
 
 import json
-import re
 import sys
 from pathlib import Path
 
@@ -14,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).resolve().parent / "results.json"
 PAGES = [ROOT / "README.md", ROOT / "docs" / "SPEED.md"]
 sys.path.insert(0, str(ROOT / "weights"))
-from card import table
+from card import table, with_blocks
 
 TITLES = {
     "passes": "one pass of the network, 32 sprites",
@@ -106,19 +105,11 @@ def importing(results: dict) -> str:
 BLOCKS = {f.__name__: f for f in (machine, speed, ways, exactness, growth, memory_end, steps, heights, importing)}
 
 
-def with_blocks(text: str, results: dict) -> str:
-    """A page with each block from ``<!-- bench NAME -->`` to ``<!-- / -->`` made anew."""
-
-    def made(match: re.Match) -> str:
-        return f"<!-- bench {match[1]} -->\n{BLOCKS[match[1]](results)}\n<!-- / -->"
-
-    return re.sub(r"<!-- bench (\w+) -->\n.*?<!-- / -->", made, text, flags=re.DOTALL)
-
-
 def main() -> None:
     results = json.loads(RESULTS.read_text())
     for page in PAGES:
-        page.write_text(with_blocks(page.read_text(encoding="utf-8"), results), encoding="utf-8")
+        text = with_blocks(page.read_text(encoding="utf-8"), results, BLOCKS, "bench ")
+        page.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
