@@ -48,6 +48,7 @@ from diffusion_utilities import (
 )
 from going_further import datasets
 from going_further.clipping import Clipped
+from going_further.commands import errors_in_one_line
 from going_further.diffusion import DenoiseDiffusion
 from going_further.evaluate import write_text
 from going_further.schedules import COLOURS, SCHEDULES
@@ -288,14 +289,11 @@ def main(argv: list[str] | None = None) -> None:
     args = parser.parse_args(argv)
     if args.quick and args.out == FOLDER:
         parser.exit(2, "ablate.py: error: expected another --out with --quick, or it would mix with the real results\n")
-    try:
+    memory = "try --quick, or a GPU with more of it"
+    with errors_in_one_line(parser, memory, stopped="stopped; the same command goes on where it was"):
         results = run(QUICK if args.quick else Plan(), args.out)
         write_text(args.out / "table.md", table(results))
         save_plot(results, args.out / "ablation.png")
-    except (ValueError, OSError) as error:
-        parser.exit(2, f"ablate.py: error: {' '.join(str(error).split())}\n")
-    except KeyboardInterrupt:
-        parser.exit(130, "\nablate.py: stopped; the same command goes on where it was\n")
     print(table(results))
 
 

@@ -42,6 +42,7 @@ from diffusion_utilities import (
 )
 from going_further import checkpoints, datasets, sample
 from going_further.clipping import Clipped
+from going_further.commands import errors_in_one_line
 
 FRESH_SEED = 100  # as for the model card: seed i has the reference of generator seed 100 + i, for the floor 200 + i
 LEAST_SAMPLES = 10  # the Inception Score divides them into ten parts
@@ -323,16 +324,10 @@ def make_parser() -> argparse.ArgumentParser:
 def main(argv: list[str] | None = None) -> None:
     parser = make_parser()
     args = parser.parse_args(argv)
-    try:
+    with errors_in_one_line(parser, memory="lower --samples"):
         results = evaluate(args)
         if args.out is not None:
             write_text(args.out, json.dumps(results, indent=1) + "\n")
-    except (ValueError, OSError) as error:
-        parser.exit(2, f"evaluate.py: error: {' '.join(str(error).split())}\n")
-    except torch.OutOfMemoryError:
-        parser.exit(1, "evaluate.py: out of memory: lower --samples\n")
-    except KeyboardInterrupt:
-        parser.exit(130, "\nevaluate.py: stopped\n")
     print(table(results))
 
 

@@ -35,6 +35,7 @@ from diffusion_utilities import (
 )
 from going_further import checkpoints
 from going_further.clipping import Clipped
+from going_further.commands import errors_in_one_line
 
 STEPS = {"ddpm": None, "ddim": 50, "dpm++": 10}  # for each sampler, how many where none are asked for; None is all T
 ETAS = {"ddpm": None, "ddim": 0.0, "dpm++": math.inf}  # where none is asked for; ddpm leaves no choice
@@ -255,14 +256,8 @@ def sample(args: argparse.Namespace) -> None:
 def main(argv: list[str] | None = None) -> None:
     parser = make_parser()
     args = parser.parse_args(argv)
-    try:
+    with errors_in_one_line(parser, memory="lower --num-samples"):
         sample(args)
-    except (ValueError, OSError) as error:
-        parser.exit(2, f"sample.py: error: {' '.join(str(error).split())}\n")
-    except torch.OutOfMemoryError:
-        parser.exit(1, "sample.py: out of memory: lower --num-samples\n")
-    except KeyboardInterrupt:
-        parser.exit(130, "\nsample.py: stopped\n")
     print(f"done: {args.out}")
 
 

@@ -34,6 +34,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from diffusion_utilities import ROOT, augment, ema_update, sample_dpm_context, save_weights
 from going_further import checkpoints, datasets
 from going_further.clipping import Clipped
+from going_further.commands import errors_in_one_line
 from going_further.datasets import ImageData
 from going_further.diffusion import DenoiseDiffusion
 from going_further.schedules import SCHEDULES
@@ -471,16 +472,10 @@ def train(args: argparse.Namespace) -> None:
 def main(argv: list[str] | None = None) -> None:
     parser = make_parser()
     args = parser.parse_args(argv)
-    try:
+    memory = "lower --batch-size, or raise --accumulate, which keeps the result"
+    stopped = "stopped; the same command with --resume goes on after the last finished epoch"
+    with errors_in_one_line(parser, memory, stopped):
         train(args)
-    except (ValueError, OSError) as error:
-        parser.exit(2, f"train.py: error: {' '.join(str(error).split())}\n")
-    except FloatingPointError as error:
-        parser.exit(1, f"train.py: stopped: {error}\n")
-    except torch.OutOfMemoryError:
-        parser.exit(1, "train.py: out of memory: lower --batch-size, or raise --accumulate, which keeps the result\n")
-    except KeyboardInterrupt:
-        parser.exit(130, "\ntrain.py: stopped; the same command with --resume goes on after the last finished epoch\n")
 
 
 if __name__ == "__main__":
