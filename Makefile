@@ -15,7 +15,7 @@ help:
 	@echo "make sheets     make the exercise sheets from the labs"
 	@echo "make data       draw the sprites again"
 	@echo "make weights    train the networks again (hours; ARGS=--bf16 halves them on new processors)"
-	@echo "make bench      measure speed and memory, and write the README's table (a quarter of an hour)"
+	@echo "make bench      measure speed and memory, and write the README's table (25 minutes)"
 	@echo "make clean      remove the environment"
 
 lab: $(VENV)/lab.done

@@ -35,6 +35,8 @@ def lab(tmp_path, make_model, monkeypatch):
         "tqdm": tqdm,
         "time": time,
         "timesteps": 500,
+        "device": torch.device("cpu"),
+        "BF16": False,
     }
     space |= {"schedule": du.linear_schedule(), "nn_model": model, "ema_model": copy.deepcopy(model), "n_steps": 30}
     space |= {"optimizer": MuonAndAdamW(model), "generator": torch.Generator().manual_seed(0), "linear_loss": 0.3}
@@ -81,6 +83,18 @@ def test_loss_reaches_every_level_and_hands_over_t_divided_by_T(lab):  # noqa: N
     levels = (torch.cat(seen) * 500).round().int()
     assert set(levels.tolist()) == set(range(1, 501))
     assert np.mean(losses) == pytest.approx(1, abs=0.01)  # the variance of the noise
+
+
+def test_in_bf16_the_loss_is_nearly_the_same_and_gradients_keep_their_digits(lab):
+    losses = []
+    for bf16 in (False, True):
+        lab["BF16"] = bf16
+        lab["generator"].manual_seed(1)
+        lab["nn_model"].zero_grad()
+        losses.append(lab["noise_loss"](lab["nn_model"], lab["images"]))
+    losses[1].backward()
+    assert 0 < abs(losses[0] - losses[1]) < 0.02 * losses[0]
+    assert {parameter.grad.dtype for parameter in lab["nn_model"].parameters()} == {torch.float32}
 
 
 def test_nothing_that_the_lab_writes_is_among_the_shipped_weights():

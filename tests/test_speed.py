@@ -2,6 +2,7 @@
 
 import builtins
 import contextlib
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -107,6 +108,51 @@ def test_without_openvino_the_error_says_what_to_install(make_model, monkeypatch
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(ImportError, match="pip install openvino"):
         du.OpenvinoUnet(make_model())
+
+
+# ------------------------------------------------------------------------------------------------------------- bf16
+
+
+@pytest.fixture
+def convolutions_take(monkeypatch):
+    """Set how many seconds each convolution takes from now on: ``convolutions_take(seconds_by_bf16)``."""
+
+    def take(seconds):
+        clock = [0.0]
+
+        def conv2d(x, weight, padding):
+            clock[0] += next(seconds[torch.is_autocast_enabled("cpu")])
+            return x
+
+        monkeypatch.setattr(torch.nn.functional, "conv2d", conv2d)
+        monkeypatch.setattr(du.time, "perf_counter", lambda: clock[0])
+
+    return take
+
+
+@pytest.mark.parametrize(("seconds", "faster"), [(0.5, True), (0.79, True), (0.81, False), (100, False)])
+def test_bf16_is_taken_only_where_it_is_clearly_faster(seconds, faster, convolutions_take):
+    convolutions_take({True: itertools.repeat(seconds), False: itertools.repeat(1)})
+    assert du.bf16_is_faster.__wrapped__(torch.device("cpu")) is faster
+
+
+@pytest.mark.parametrize("busy", [True, False], ids=["in bf16", "in 32 bits"])
+def test_a_busy_moment_does_not_decide_about_bf16(busy, convolutions_take):
+    seconds = {True: itertools.repeat(0.5), False: itertools.repeat(0.5)}
+    seconds[busy] = itertools.chain([50] * 8, itertools.repeat(0.5))
+    convolutions_take(seconds)
+    assert not du.bf16_is_faster.__wrapped__(torch.device("cpu"))
+
+
+def test_trying_out_bf16_leaves_the_random_state_alone():
+    before = torch.get_rng_state()
+    assert du.bf16_is_faster.__wrapped__(torch.device("cpu")) in (True, False)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_gpu_without_bf16_is_not_asked_to_try_it(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation)
+    assert du.bf16_is_faster.__wrapped__(torch.device("cuda")) is False
 
 
 # ------------------------------------------------------------------------------------------------- recorded kernels

@@ -1,6 +1,6 @@
 """How fast sampling and training are: the plain loop and ours, side by side in one run. ``make bench`` calls this.
 
-    python tests/benchmarks/bench.py     # about a quarter of an hour; writes results.json
+    python tests/benchmarks/bench.py     # about 25 minutes; writes results.json
     python tests/benchmarks/report.py    # from there the tables of README.md and docs/SPEED.md
 
 What is compared runs in turn, round by round, so that a busy moment of the machine does not hit one way alone. All of
@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -142,35 +143,55 @@ def quality(model: du.ContextUnet) -> dict:
     return {way: {"fsd": short(fsd)} for way, fsd in distances.items()}
 
 
-def training() -> dict:
-    """The plain loop transforms picture by picture and does not even augment; ours has the set in memory, augments."""
+def trainer(ours: bool, half: bool) -> tuple[du.ContextUnet, Callable[[int], None]]:
+    """A new network, and what trains it for so many steps.
+
+    The plain loop transforms picture by picture and does not even augment; ours has the set in memory, and augments.
+    """
     schedule = du.linear_schedule().to(DEVICE)
+    layout = torch.channels_last if ours else torch.contiguous_format
+    network = du.ContextUnet(3, 64, 5, 16).to(DEVICE, memory_format=layout)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
     dataset = du.CustomDataset(SPRITES, LABELS, du.transform)
     images, labels = du.sprite_tensors(*du.load_sprites(SPRITES, LABELS), DEVICE)
 
-    def trainer(ours: bool, half: bool) -> Callable[[], None]:
-        network = du.ContextUnet(3, 64, 5, 16).to(DEVICE)
-        layout = torch.channels_last if ours else torch.contiguous_format
-        network = network.to(memory_format=layout)
-        optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
+    def train(steps: int) -> None:
+        loader = du.sprite_batches(images, labels, 64) if ours else DataLoader(dataset, 64, shuffle=True)
+        for x, _ in islice(loader, steps):
+            x = x.to(DEVICE)
+            t = torch.randint(1, 501, (len(x),), device=DEVICE)
+            noise = torch.randn_like(x)
+            x_t = du.perturb_input(x, t, noise, schedule).contiguous(memory_format=layout)
+            with bf16(half):
+                pred_noise = network(x_t, t / 500)
+            optimizer.zero_grad()
+            F.mse_loss(pred_noise.float(), noise).backward()
+            optimizer.step()
 
-        def train() -> None:
-            loader = du.sprite_batches(images, labels, 64) if ours else DataLoader(dataset, 64, shuffle=True)
-            for x, _ in islice(loader, TRAINING_STEPS):
-                x = x.to(DEVICE)
-                t = torch.randint(1, 501, (len(x),), device=DEVICE)
-                noise = torch.randn_like(x)
-                x_t = du.perturb_input(x, t, noise, schedule).contiguous(memory_format=layout)
-                with bf16(half):
-                    pred_noise = network(x_t, t / 500)
-                optimizer.zero_grad()
-                F.mse_loss(pred_noise.float(), noise).backward()
-                optimizer.step()
+    return network, train
 
-        return train
 
-    runs = {"plain": trainer(False, False), "ours": trainer(True, False), "ours, bf16": trainer(True, True)}
-    return in_turn(runs, rounds=3)
+def training() -> dict:
+    ways = {"plain": (False, False), "ours": (True, False), "ours, bf16": (True, True)}
+    return in_turn({way: partial(trainer(*settings)[1], TRAINING_STEPS) for way, settings in ways.items()}, rounds=3)
+
+
+def training_digits() -> dict:
+    """The error on fresh sprites after 200 training steps with all digits and with half of them, for three seeds."""
+    x, _ = du.sprite_tensors(*to_arrays(fresh_sprites(500, 100)), DEVICE)
+    t = torch.arange(1, 501, device=DEVICE)
+    noise = torch.randn(x.shape, generator=torch.Generator().manual_seed(0)).to(DEVICE)
+    x_t = du.perturb_input(x, t, noise)
+
+    def error(half: bool, seed: int) -> float:
+        torch.manual_seed(seed)
+        network, train = trainer(True, half)
+        train(200)
+        with torch.no_grad():
+            return F.mse_loss(network.eval()(x_t, t / 500), noise).item()
+
+    errors = {way: [error(half, seed) for seed in range(3)] for way, half in (("ours", False), ("ours, bf16", True))}
+    return {way: {"mean": short(statistics.mean(e)), "std": short(statistics.stdev(e))} for way, e in errors.items()}
 
 
 # ------------------------------------------------------------------------------------------------------------- growth
@@ -278,6 +299,7 @@ def main() -> None:
         "few_steps": lambda: few_steps(model),
         "quality": lambda: quality(model),
         "training": training,
+        "training_digits": training_digits,
         "growth_with_n_sample": lambda: growth_with_n_sample(model),
         "growth_with_steps": lambda: growth_with_steps(model),
         "growth_with_height": growth_with_height,

@@ -64,6 +64,14 @@ def exactness(results: dict) -> str:
     return table(["way", "largest change in 32 predictions", "sampler", "FSD of 320 sprites"], lines)
 
 
+def digits(results: dict) -> str:
+    """What half the digits change in training."""
+    names = {"ours": "32 bits", "ours, bf16": "bf16"}
+    rows = results["training_digits"]
+    lines = [[name, f"{rows[way]['mean']:.4f} ± {rows[way]['std']:.4f}"] for way, name in names.items()]
+    return table(["200 training steps in", "error of the predicted noise, fresh sprites"], lines)
+
+
 def growth(results: dict) -> str:
     """Time and memory against the number of sprites."""
     lines = []
@@ -102,7 +110,9 @@ def importing(results: dict) -> str:
     return f"`import diffusion_utilities` adds {row['median']:.2f} s ({spread}) to importing torch."
 
 
-BLOCKS = {f.__name__: f for f in (machine, speed, ways, exactness, growth, memory_end, steps, heights, importing)}
+BLOCKS = {
+    f.__name__: f for f in (machine, speed, ways, exactness, digits, growth, memory_end, steps, heights, importing)
+}
 
 
 def main() -> None:

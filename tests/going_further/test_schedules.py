@@ -82,7 +82,7 @@ def test_sigmoid_by_default_treats_signal_and_noise_alike():
         (schedules.sigmoid, {"start": 3, "end": 3}, "start=3, end=3"),
         (schedules.sigmoid, {"tau": 0}, "tau=0"),
     ],
-    ids=str,
+    ids=lambda value: getattr(value, "__name__", str(value)),
 )
 def test_impossible_schedules_are_refused(make, arguments, got):
     with pytest.raises(ValueError, match=re.escape(got)):
