@@ -25,7 +25,7 @@ lab: $(VENV)/lab.done
 test: $(VENV)/test.done
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest tests -n 2 --dist loadfile
 	COURSE_STEPS=20 $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 $(LABS)
 	$(BIN)/python exercise_tools/make_sheets.py --solved build/solved
 	COURSE_STEPS=20 $(BIN)/python -m pytest --nbval-lax --nbval-current-env --nbval-cell-timeout=600 build/solved
