@@ -1365,13 +1365,14 @@ def faster(model: Callable) -> Callable:
 
 
 @lru_cache
-def bf16_is_faster(device: torch.device) -> bool:
+def bf16_is_faster(device: torch.device | str) -> bool:
     """Whether a convolution takes less than four fifths of its time in bf16, tried out on ``device`` in a moment.
 
     Processors made for these numbers of 16 bits multiply twice as many of them in the same time; others take longer
     with them than with 32 bits. It is for training, where weights and gradients stay float32 all the same:
     ``torch.autocast(device.type, torch.bfloat16, enabled=bf16_is_faster(device))``.
     """
+    device = torch.device(device)
     if device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
         return False
     x, weight = torch.ones(16, 64, 16, 16, device=device), torch.ones(64, 64, 3, 3, device=device)
