@@ -151,6 +151,13 @@ def test_tables_of_speed_are_those_of_the_stored_run():
         )
 
 
+def test_lab_2_says_of_bf16_what_was_measured():
+    lab = (ROOT / "L2_Training" / "L2_Training.ipynb").read_text(encoding="utf-8")
+    for way, words in {"ours": "with 32 bits", "ours, bf16": "with bf16"}.items():
+        error = json.loads(report.RESULTS.read_text())["training_digits"][way]
+        assert rf"${error['mean']:.3f} \\pm {error['std']:.3f}$ {words}" in lab
+
+
 def test_frontier_agrees_with_the_figures_measured_elsewhere_and_falls_from_one_step_on():
     evaluation = json.loads((ROOT / "weights" / "metrics.json").read_text())["evaluation"]
     frontier, quality = evaluation["frontier"], evaluation["quality"]
