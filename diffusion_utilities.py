@@ -94,7 +94,7 @@ class NoiseSchedule:
             "b_t[0] = 0, a_t[0] = 1 and ab_t[0] = 1": (b_t[0], a_t[0], ab_t[0]) == (0, 1, 1),
             "0 < b_t <= 1 for t >= 1": bool(((b_t[1:] > 0) & (b_t[1:] <= 1)).all()),
             "a_t = 1 - b_t": torch.allclose(a_t, 1 - b_t, atol=1e-6),
-            "ab_t falls and stays >= 0": bool((ab_t.diff() < 0).all() and (ab_t >= 0).all()),
+            "ab_t falls and stays >= 0 (in float32)": bool((ab_t.diff() < 0).all() and (ab_t >= 0).all()),
             "ab_t = ab_(t-1) * a_t": torch.allclose(ab_t[1:], ab_t[:-1] * a_t[1:], rtol=1e-4, atol=1e-7),
         }
         broken = [rule for rule, holds in rules.items() if not holds]
@@ -311,10 +311,9 @@ class ContextUnet(nn.Module):
             ValueError: missing or unknown keys, other shapes, or values that are not finite.
         """
         own, given = self.state_dict(), dict(state_dict)
-        lost = [key for key in own if ".shortcut." in key and key not in given]
-        if lost and "init_conv.conv1.0.weight" in given:
-            warnings.warn(f"the checkpoint has no {', '.join(lost)}; set to zero", stacklevel=2)
-            given.update({key: torch.zeros_like(own[key]) for key in lost})
+        lost = [key for key in own if key not in given]
+        lost = lost if all(".shortcut." in key for key in lost) else []
+        given.update({key: torch.zeros_like(own[key]) for key in lost})
         problems = [f"{key} is missing" for key in own.keys() - given.keys() if strict]
         problems += [f"{key} is unknown" for key in given.keys() - own.keys() if strict]
         for key in own.keys() & given.keys():
@@ -325,6 +324,8 @@ class ContextUnet(nn.Module):
         if problems:
             more = f" (and {len(problems) - 4} more)" if len(problems) > 4 else ""
             raise ValueError(f"this checkpoint does not fit the network: {'; '.join(sorted(problems)[:4])}{more}")
+        if lost:
+            warnings.warn(f"the checkpoint has no {', '.join(lost)}; set to zero", stacklevel=2)
         return super().load_state_dict(given, strict=strict, assign=assign)
 
 
@@ -366,7 +367,7 @@ def load_pretrained(name_or_path: str | Path, device: torch.device | str | None 
     """A trained network in evaluation mode, its sizes read off the checkpoint.
 
     Args:
-        name_or_path: the name of a file in ``weights/`` without its ending, such as "model_trained", or any path.
+        name_or_path: the name of a file in ``weights/``, such as "model_trained", or any path; ".pth" may be left out.
         device: where to put it; None is the first GPU if there is one, else the CPU.
 
     Raises:
@@ -374,8 +375,9 @@ def load_pretrained(name_or_path: str | Path, device: torch.device | str | None 
         ValueError: the file is cut short, is no checkpoint, or is one of another network.
     """
     path = Path(name_or_path)
-    if path.suffix == "":
-        path = WEIGHTS_DIR / f"{path.name}.pth" if path.parent == Path() else path.with_suffix(".pth")
+    if not path.is_file():
+        folder = WEIGHTS_DIR if str(name_or_path) == path.name else path.parent
+        path = folder / (path.name.removesuffix(".pth") + ".pth")
     state = _read_state(path)
     try:
         n_feat, in_channels, _, _ = state["init_conv.conv1.0.weight"].shape
@@ -434,12 +436,13 @@ def evaluating(model: Callable) -> Iterator[None]:
 
 def _at(table: Tensor, t: int | Tensor, x: Tensor) -> Tensor:
     """table[t], ready to be multiplied with x: one number for an int t, (n, 1, 1, 1) for a t of shape (n,)."""
-    known = not isinstance(t, Tensor) or t.device.type == "cpu"  # asking a GPU would make it wait
-    if known and not 0 <= int(torch.as_tensor(t).min()) <= int(torch.as_tensor(t).max()) < len(table):
-        raise ValueError(f"expected noise levels t from 0 to {len(table) - 1}, got {t}")
-    if isinstance(t, Tensor) and t.ndim > 0:
-        return table.to(x.device)[t].reshape(-1, *[1] * (x.ndim - 1)).to(x.dtype)
-    return table[t].to(x.dtype)
+    t = torch.as_tensor(t)
+    if t.device.type == "cpu" and not 0 <= int(t.min()) <= int(t.max()) < len(table):  # a GPU would have to wait
+        raise ValueError(f"expected noise levels t from 0 to {len(table) - 1}, got {t.tolist()}")
+    dtype = torch.promote_types(x.dtype, torch.float32)  # in 16 bits 1 - ᾱ_1 would be 0
+    if t.ndim > 0:
+        return table.to(x.device)[t].reshape(-1, *[1] * (x.ndim - 1)).to(dtype)
+    return table[t].to(dtype)
 
 
 def perturb_input(x: Tensor, t: int | Tensor, noise: Tensor, schedule: NoiseSchedule | None = None) -> Tensor:
@@ -641,11 +644,15 @@ def _pretrained(name: str) -> ContextUnet:
     return load_pretrained(name)
 
 
-def _check_request(n_sample: int, context: Tensor | None, save_rate: int, model: Callable) -> None:
+def _check_request(
+    n_sample: int, context: Tensor | None, save_rate: int, model: Callable, schedule: NoiseSchedule
+) -> None:
     if not isinstance(n_sample, Integral) or n_sample < 1:
         raise ValueError(f"n_sample must be a whole number of at least 1, got {n_sample!r}")
     if not isinstance(save_rate, Integral) or save_rate < 1:
         raise ValueError(f"save_rate must be a whole number of at least 1, got {save_rate!r}")
+    if schedule.ab_t[-1] == 0:
+        raise ValueError("the schedule ends at ᾱ_T = 0: there the predicted noise says nothing about the picture")
     if context is not None:
         width = getattr(model, "n_cfeat", context.shape[-1] if context.ndim else 0)
         if context.shape != (n_sample, width):
@@ -672,13 +679,13 @@ def _sample(
 ) -> tuple[Tensor, np.ndarray]:
     """The loop behind all samplers: at each pair (t, t_next), call ``step(x, t, t_next, pred_noise, z)``."""
     context = None if context is None else torch.as_tensor(context, dtype=torch.float32)
-    _check_request(n_sample, context, save_rate, model)
+    _check_request(n_sample, context, save_rate, model, schedule)
     parameter = next(model.parameters(), None) if isinstance(model, nn.Module) else None
     device = parameter.device if parameter is not None else torch.device("cpu")
     height = getattr(model, "h", 16)
     shape = (n_sample, getattr(model, "in_channels", 3), height, height)
     # Noise comes from the CPU's generator on every device, so that a seed means the same sprites on a GPU.
-    generator = None if seed is None else torch.Generator().manual_seed(seed)
+    generator = None if seed is None else torch.Generator().manual_seed(int(seed))
     context = None if context is None else context.to(device)
     network, size = faster(model), _largest_batch(device, height)
 
@@ -724,7 +731,8 @@ def sample_ddpm(
     Args:
         n_sample: how many.
         save_rate: keep a frame after every ``save_rate`` steps.
-        model: ``model(x, t, c)`` that predicts noise, t being level / T; None is the pre-trained network.
+        model: ``model(x, t, c)`` that predicts noise, t being level / T; None is the pre-trained network. Pictures are
+            (3, 16, 16), or as its attributes ``in_channels`` and ``h`` say, and on the device of its parameters.
         schedule: None is :func:`linear_schedule`.
         seed: the same number gives the same noise on the CPU and on a GPU, and so, up to rounding, the same sprites;
             None continues torch's own random stream.
@@ -997,7 +1005,7 @@ class CustomDataset(Dataset):
 
     def __getitem__(self, idx: int) -> tuple[Tensor, Tensor]:
         image = self.sprites[idx] if self.transform is None else self.transform(self.sprites[idx])
-        label = torch.from_numpy(self.slabels[idx])
+        label = torch.tensor(self.slabels[idx])  # a copy: what a loop changes in place does not change the data
         return image, torch.zeros_like(label) if self.null_context else label
 
     def getshapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -1011,9 +1019,17 @@ def sprite_tensors(
     """The whole set at once: images (n, 3, h, w) in [-1, 1] and labels (n, classes), both float32 on ``device``.
 
     1,788 sprites take 5 MB, so there is no need to load them picture by picture.
+
+    Raises:
+        ValueError: sprites that are not uint8 (n, h, w, 3), or not one label for each.
     """
+    if sprites.dtype != np.uint8 or sprites.ndim != 4 or len(sprites) != len(labels):
+        raise ValueError(
+            "expected sprites of type uint8 and shape (n, height, width, 3) and as many labels, "
+            f"got {sprites.dtype} {sprites.shape} and {len(labels)} labels"
+        )
     images = torch.from_numpy(sprites).to(device).permute(0, 3, 1, 2) / 127.5 - 1
-    return images.contiguous(), torch.from_numpy(labels).to(device, torch.float32)
+    return images.contiguous(), torch.tensor(labels, dtype=torch.float32, device=device)
 
 
 def _hue_rotation(angle: Tensor) -> Tensor:
@@ -1021,14 +1037,19 @@ def _hue_rotation(angle: Tensor) -> Tensor:
     cos, sin = angle.cos()[:, None, None], angle.sin()[:, None, None]
     grey = angle.new_full((3, 3), 1 / 3)  # the projection on the grey axis
     cross = angle.new_tensor([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)
-    return cos * torch.eye(3, device=angle.device) + (1 - cos) * grey + sin * cross
+    return cos * torch.eye(3).to(angle) + (1 - cos) * grey + sin * cross
 
 
 def augment(images: Tensor, hue: float = 0.05, generator: torch.Generator | None = None) -> Tensor:
     """Mirror images (n, 3, h, w) with probability 1/2 and turn their hues by normal angles of spread ``hue`` (radians).
 
     A mirrored hero is a hero; a carrot of another orange is a carrot; a blue one would not be.
+
+    Raises:
+        ValueError: the images do not have three channels.
     """
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise ValueError(f"expected images of shape (n, 3, height, width), got {tuple(images.shape)}")
     n = len(images)
     mirrored = torch.rand(n, generator=generator).to(images.device) < 0.5
     images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
@@ -1257,6 +1278,11 @@ class _Features(nn.Module):
         return self.classifier.features(x)
 
 
+def _check_pictures(*sets: Tensor) -> None:
+    if not all(pictures.isfinite().all() for pictures in sets):  # with NaN torchmetrics may end the whole process
+        raise ValueError("these pictures hold values that are not finite: has the training diverged?")
+
+
 @torch.no_grad()
 def frechet_sprite_distance(samples: Tensor, reference: Tensor, classifier: SpriteClassifier) -> float:
     """How far apart two sets of pictures (n, 3, h, w) and (m, 3, h, w) are, as the classifier sees them; 0 is equal.
@@ -1264,13 +1290,18 @@ def frechet_sprite_distance(samples: Tensor, reference: Tensor, classifier: Spri
     The Fréchet distance of Heusel et al. 2017 (arXiv 1706.08500, equation 6) between normal distributions fitted to the
     features of both sets, |μ_1 - μ_2|² + Tr(Σ_1 + Σ_2 - 2 (Σ_1 Σ_2)^½), with our classifier in the place of Inception.
     Two samples of one distribution are not at 0 either: compare only sets of the same size.
+
+    Raises:
+        ValueError: pictures that are not finite.
     """
     from torchmetrics.image.fid import FrechetInceptionDistance  # a slow import, for measuring only
 
-    metric = FrechetInceptionDistance(_Features(classifier), normalize=True).to(samples.device)
-    for pictures, real in ((reference, True), (samples, False)):
-        for batch in pictures.split(512):
-            metric.update(batch, real=real)
+    _check_pictures(samples, reference)
+    metric = FrechetInceptionDistance(_Features(classifier), normalize=True).to(classifier.class_head.weight.device)
+    with evaluating(classifier):
+        for pictures, real in ((reference, True), (samples, False)):
+            for batch in pictures.split(512):
+                metric.update(batch, real=real)
     return metric.compute().item()
 
 
@@ -1286,11 +1317,13 @@ def precision_recall(
     (n, 3, h, w).
 
     Raises:
-        ValueError: a set has no more than k pictures.
+        ValueError: a set has no more than k pictures, or holds values that are not finite.
     """
+    _check_pictures(samples, reference)
     if min(len(samples), len(reference)) <= k:
         raise ValueError(f"expected more than k={k} pictures in each set, got {len(samples)} and {len(reference)}")
-    ours, real = (torch.cat([classifier.features(batch) for batch in x.split(512)]) for x in (samples, reference))
+    with evaluating(classifier):
+        ours, real = (torch.cat([classifier.features(batch) for batch in x.split(512)]) for x in (samples, reference))
 
     def covered(points: Tensor, by: Tensor) -> float:
         radius = torch.cdist(by, by).kthvalue(k + 1, dim=1).values  # (n,); the nearest of all is the point itself
@@ -1304,8 +1337,13 @@ def class_accuracy(samples: Tensor, context: Tensor, classifier: SpriteClassifie
     """Of the samples (n, 3, h, w) of each class asked for, one-hot (n, classes), the share recognised: (classes,).
 
     NaN for a class that nobody asked for.
+
+    Raises:
+        ValueError: samples that are not finite.
     """
-    right = classifier(samples)[0].argmax(dim=1) == context.to(samples).argmax(dim=1)
+    _check_pictures(samples)
+    with evaluating(classifier):
+        right = classifier(samples)[0].argmax(dim=1) == context.to(samples).argmax(dim=1)
     return (context.to(samples) * right[:, None]).sum(dim=0) / context.to(samples).sum(dim=0)
 
 
@@ -1359,7 +1397,8 @@ def faster(model: Callable) -> Callable:
     for block in fast.modules():
         if isinstance(block, ResidualConvBlock):
             for conv in (block.conv1, block.conv2):
-                conv[0], conv[1] = nn.utils.fuse_conv_bn_eval(conv[0], conv[1]), nn.Identity()
+                if isinstance(conv[1], nn.BatchNorm2d):  # and not folded already
+                    conv[0], conv[1] = nn.utils.fuse_conv_bn_eval(conv[0], conv[1]), nn.Identity()
     fast = fast.to(memory_format=torch.channels_last)
     return _Recorded(fast) if next(fast.parameters()).is_cuda else fast
 
@@ -1385,23 +1424,26 @@ def bf16_is_faster(device: torch.device | str) -> bool:
     return seconds[True] < 0.8 * seconds[False]
 
 
-class _Recorded:
+class _Recorded(nn.Module):
     """A network on a GPU whose kernels are recorded as a CUDA graph, anew for each shape of input.
 
     Where recording fails or its result is not that of the network, and under autocast, the network itself is called.
     """
 
     def __init__(self, network: ContextUnet) -> None:
+        super().__init__()
         self.network, self.graphs = network, {}
+        self.in_channels, self.n_cfeat, self.h = network.in_channels, network.n_cfeat, network.h
 
-    def __call__(self, x: Tensor, t: Tensor, c: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, c: Tensor | None = None) -> Tensor:
         if torch.is_autocast_enabled("cuda"):
             return self.network(x, t, c)
         c = x.new_zeros(len(x), self.network.n_cfeat) if c is None else c
         key = (x.shape, t.shape)
         if key not in self.graphs:
             try:
-                self.graphs[key] = self._record(x, t, c)
+                with torch.cuda.device(x.device):
+                    self.graphs[key] = self._record(x, t, c)
             except RuntimeError:  # recording is not possible here
                 self.graphs[key] = None
         if self.graphs[key] is None:
@@ -1422,8 +1464,9 @@ class _Recorded:
                 expected = self.network(*inputs)
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, stream=stream):
             output = self.network(*inputs)
+        output.zero_()  # so that the comparison sees what the replay computes
         graph.replay()
         return (graph, inputs, output) if torch.allclose(output, expected, rtol=1e-3, atol=1e-3) else None
 

@@ -21,6 +21,8 @@ from torchvision.datasets import CIFAR10, MNIST, ImageFolder
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from diffusion_utilities import CLASS_NAMES, load_sprites, sprite_tensors
 
+FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP")  # what ImageFolder lists; others may call other programs
+
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
@@ -126,7 +128,7 @@ def _open(path: str | Path) -> Image.Image:
         ValueError: the file is no complete picture.
     """
     try:
-        with Image.open(path) as file:
+        with Image.open(path, formats=FORMATS) as file:
             image = ImageOps.exif_transpose(file)  # a phone stores how it was held, and leaves the turning to others
             if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would cut at 255
                 image = Image.fromarray((np.asarray(image) / 257).clip(0, 255).round().astype(np.uint8))

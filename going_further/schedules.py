@@ -86,7 +86,7 @@ def zero_terminal_snr(schedule: NoiseSchedule) -> NoiseSchedule:
     still tells how bright the picture is.
 
     A network that predicts noise has nothing to say at t = T: there x_T is the noise, and
-    x̂_0 = (x_T - √(1-ᾱ_T) ε) / √ᾱ_T is 0/0. The module's samplers give NaN or infinities with such a schedule. It is
+    x̂_0 = (x_T - √(1-ᾱ_T) ε) / √ᾱ_T is 0/0. The module's samplers refuse such a schedule. It is
     for networks that predict v or x_0; for training and for looking at noisy pictures it works as it is.
 
     Raises:

@@ -89,6 +89,27 @@ def test_arithmetic_keeps_the_precision_of_the_pictures(dtype):
     assert du.denoise_ddim(x, 3, 1, x).dtype == dtype
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("t", [1, 2, 5])
+def test_pictures_of_16_bits_get_the_right_amount_of_noise(dtype, t):
+    """1 - ᾱ_1 = 0.0001 is 0 where ᾱ_1 is rounded to 16 bits."""
+    x = normal(2, 3, 4, 4)
+    x16 = x.to(dtype)
+    for result, expected in [
+        (du.perturb_input(torch.zeros_like(x16), t, x16), du.perturb_input(torch.zeros_like(x), t, x)),
+        (du.denoise_add_noise(x16, t, x16, 0.0), du.denoise_add_noise(x, t, x, 0.0)),
+        (du.denoise_ddim(x16, t, 0, x16), du.denoise_ddim(x, t, 0, x)),
+    ]:
+        torch.testing.assert_close(result.float(), expected, rtol=0.1, atol=0.05 * expected.abs().max().item())
+
+
+def test_levels_as_a_list_or_an_array_mean_one_for_each_picture():
+    x, noise, t = normal(16, 3, 16, 16), normal(16, 3, 16, 16, seed=1), np.arange(1, 17) * 30
+    expected = du.perturb_input(x, torch.tensor(t), noise)
+    assert torch.equal(du.perturb_input(x, t, noise), expected)
+    assert torch.equal(du.perturb_input(x, t.tolist(), noise), expected)
+
+
 def test_another_schedule_is_used_where_given():
     schedule, x, noise = du.linear_schedule(10, 0.1, 0.3), normal(1, 3, 4, 4), normal(1, 3, 4, 4, seed=1)
     ab, ab_prev, b = schedule.ab_t[10], schedule.ab_t[4], schedule.b_t[10]

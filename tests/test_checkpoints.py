@@ -72,6 +72,17 @@ def test_a_path_without_its_ending_is_found(checkpoint):
     assert du.load_pretrained(str(checkpoint), device="cpu").n_feat == 8
 
 
+@pytest.mark.parametrize("name", ["my model", "mine.v1.2", "mine.v1.2.pth", "./here", "folder/here.pth"])
+def test_a_path_is_taken_as_it_is_and_else_completed(name, checkpoint, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    for path in {name, name.removesuffix(".pth") + ".pth"}:
+        checkpoint.replace(tmp_path / path)
+        assert du.load_pretrained(tmp_path / name, device="cpu").n_feat == 8
+        assert "/" not in name or du.load_pretrained(name, device="cpu").n_feat == 8
+        (tmp_path / path).replace(checkpoint)
+
+
 def test_a_missing_file_is_named_together_with_those_that_exist(checkpoint, monkeypatch):
     monkeypatch.setattr(du, "WEIGHTS_DIR", checkpoint.parent)
     with pytest.raises(FileNotFoundError, match=r"other\.pth.*tiny"):
@@ -101,6 +112,13 @@ def test_load_pretrained_takes_the_same_file_with_the_same_warning(old_state, tm
     assert not any(loaded.state_dict()[key].any() for key in SHORTCUT)
     x = torch.randn(2, 3, 16, 16)
     assert torch.equal(loaded(x, 0.5), loaded(x, 0.5))
+
+
+def test_no_warning_of_zeros_where_the_file_is_refused(tiny_model, old_state):
+    old_state["out.3.bias"] = torch.zeros(7)
+    with warnings.catch_warnings(), pytest.raises(ValueError, match=r"out\.3\.bias"):
+        warnings.simplefilter("error")
+        tiny_model.load_state_dict(old_state)
 
 
 def test_the_dictionary_given_is_not_changed(tiny_model, old_state):
@@ -186,6 +204,17 @@ def test_without_strict_a_part_may_be_loaded(make_model):
     part = {"out.3.bias": other.out[3].bias.detach()}
     assert "out.0.weight" in model.load_state_dict(part, strict=False).missing_keys
     assert torch.equal(model.out[3].bias, other.out[3].bias)
+
+
+def test_a_part_without_the_projection_leaves_it_alone(make_model):
+    model = make_model(seed=0)
+    before = copied(model)
+    part = {key: value for key, value in copied(make_model(seed=1)).items() if key.startswith("init_conv.conv1")}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        missing = model.load_state_dict(part, strict=False).missing_keys
+    assert set(SHORTCUT) <= set(missing)
+    assert all(torch.equal(model.state_dict()[key], before[key]) for key in SHORTCUT)
 
 
 # --------------------------------------------------------------------------------------------------------- broken files

@@ -223,6 +223,28 @@ def test_the_set_at_once_is_float32_whatever_the_labels_were(sprite_files, dtype
     assert images.min() >= -1 and images.max() <= 1
 
 
+@pytest.mark.parametrize(
+    ("sprites", "labels"),
+    [
+        (np.zeros((3, 4, 4, 3), np.float32), np.zeros((3, 5))),
+        (np.zeros((3, 4, 4), np.uint8), np.zeros((3, 5))),
+        (np.zeros((3, 4, 4, 3), np.uint8), np.zeros((2, 5))),
+    ],
+    ids=["in [0, 1]", "grey", "too few labels"],
+)
+def test_the_set_at_once_refuses_what_would_be_misread(sprites, labels):
+    with pytest.raises(ValueError, match="expected sprites of type uint8"):
+        du.sprite_tensors(sprites, labels)
+
+
+def test_changing_a_label_in_place_does_not_change_the_data(sprite_files):
+    dataset = du.CustomDataset(*sprite_files[:2], du.transform)
+    before = dataset.slabels.copy()
+    dataset[3][1].zero_()
+    du.sprite_tensors(dataset.sprites, dataset.slabels)[1].zero_()
+    assert np.array_equal(dataset.slabels, before)
+
+
 def test_the_set_at_once_reaches_both_ends_exactly():
     sprites = np.zeros((2, 4, 4, 3), np.uint8)
     sprites[1] = 255
@@ -299,6 +321,12 @@ def test_augment_leaves_its_input_alone():
     before = images.clone()
     du.augment(images)
     assert torch.equal(images, before)
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 4, 4), (3, 4, 4)], ids=str)
+def test_augment_refuses_what_has_no_three_channels(shape):
+    with pytest.raises(ValueError, match="expected images of shape"):
+        du.augment(torch.zeros(shape))
 
 
 # ------------------------------------------------------------------------------------------------------- sprite_batches

@@ -1,6 +1,7 @@
 """Measuring: distances, precision and recall, accuracy, background, the nearest training sprite, the classifier."""
 
 import json
+import math
 import shutil
 import warnings
 
@@ -157,6 +158,32 @@ def test_accuracy_is_a_share_of_each_class():
     context = torch.eye(2)[[0, 0, 0, 0, 1, 1]]
     samples = points((2, 1), (2, 1), (2, 1), (1, 2), (2, 1), (1, 2))
     assert du.class_accuracy(samples, context, Plain()).tolist() == [0.75, 0.5]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_pictures_that_are_not_finite_are_refused(value, classifier, drawn):
+    """Without the check torchmetrics ends the process, or all NaN counts as the first class."""
+    images, labels = drawn[0][:20], drawn[1][:20]
+    broken = images.clone()
+    broken[3, 1, 5, 5] = value
+    for measure in (du.frechet_sprite_distance, du.precision_recall):
+        for sets in ((broken, images), (images, broken)):
+            with pytest.raises(ValueError, match="not finite"):
+                measure(*sets, classifier)
+    with pytest.raises(ValueError, match="not finite"):
+        du.class_accuracy(broken, labels, classifier)
+
+
+def test_measuring_neither_depends_on_the_classifiers_mode_nor_changes_it(drawn):
+    images, labels = drawn[0][:50], drawn[1][:50]
+    in_training, prepared = du.load_classifier("cpu").train(), du.load_classifier("cpu")
+    before = {key: value.clone() for key, value in in_training.state_dict().items()}
+    for measure in (du.frechet_sprite_distance, du.precision_recall):
+        assert measure(images, images.flip(0) * 0.9, in_training) == measure(images, images.flip(0) * 0.9, prepared)
+    accuracy = [du.class_accuracy(images, labels, model) for model in (in_training, prepared)]
+    torch.testing.assert_close(*accuracy, equal_nan=True)
+    assert in_training.training
+    assert all(torch.equal(value, before[key]) for key, value in in_training.state_dict().items())
 
 
 def test_background_error_is_in_steps_of_a_byte(drawn):

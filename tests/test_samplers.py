@@ -146,6 +146,16 @@ def test_same_seed_same_sprites_other_seed_others(name, tiny_model):
 
 
 @every_sampler
+def test_a_schedule_that_leaves_nothing_of_the_picture_is_refused(name, tiny_model):
+    with pytest.raises(ValueError, match="ends at ᾱ_T = 0"):
+        run(name, tiny_model, schedule=du.NoiseSchedule.from_betas(torch.linspace(0.1, 1, T)))
+
+
+def test_a_seed_may_be_a_number_of_numpy(tiny_model):
+    assert torch.equal(run("ddim", tiny_model, seed=np.int64(3))[0], run("ddim", tiny_model, seed=3)[0])
+
+
+@every_sampler
 def test_a_seed_neither_reads_nor_changes_torchs_own_stream(name, tiny_model):
     torch.manual_seed(1)
     one = run(name, tiny_model, seed=5)[0]
@@ -254,6 +264,11 @@ def test_the_prepared_network_computes_the_same(make_model):
     for t in (0.002, 0.5, 1.0):
         torch.testing.assert_close(fast(x, t, c), model(x, t, c), rtol=1e-4, atol=1e-4)
     torch.testing.assert_close(fast(x, 0.5), model(x, 0.5), rtol=1e-4, atol=1e-4)
+
+
+def test_a_prepared_network_can_be_given_to_a_sampler(make_model):
+    model = make_model()
+    torch.testing.assert_close(run("ddim", du.faster(model))[0], run("ddim", model)[0], rtol=1e-4, atol=1e-4)
 
 
 def test_other_models_are_used_as_they_are():

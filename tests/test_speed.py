@@ -176,7 +176,7 @@ def fake_cuda(monkeypatch):
     """torch.cuda as far as recording needs it, and a wrapper of networks that takes part in it."""
 
     @contextlib.contextmanager
-    def record(graph):
+    def record(graph, stream):
         FakeGraph.recording = graph
         yield
         FakeGraph.recording = None
@@ -188,7 +188,8 @@ def fake_cuda(monkeypatch):
     class Recordable(torch.nn.Module):
         def __init__(self, network):
             super().__init__()
-            self.network, self.n_cfeat, self.calls = network, network.n_cfeat, 0
+            self.network, self.calls = network, 0
+            self.in_channels, self.n_cfeat, self.h = network.in_channels, network.n_cfeat, network.h
 
         def forward(self, x, t, c):
             self.calls += 1
@@ -199,7 +200,8 @@ def fake_cuda(monkeypatch):
 
     for name, value in {"CUDAGraph": FakeGraph, "graph": record, "Stream": Stream, "current_stream": Stream}.items():
         monkeypatch.setattr(torch.cuda, name, value)
-    monkeypatch.setattr(torch.cuda, "stream", contextlib.nullcontext)
+    for name in ("stream", "device"):
+        monkeypatch.setattr(torch.cuda, name, contextlib.nullcontext)
     return Recordable
 
 
@@ -225,12 +227,13 @@ def test_what_a_recorded_network_gave_stays_as_it_was(fake_cuda, tiny_model):
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("how", ["raises", "wrong"])
+@pytest.mark.parametrize("how", ["raises", "wrong", "nothing"])
 def test_where_recording_fails_the_network_itself_is_called(how, fake_cuda, tiny_model, monkeypatch):
     def replay(graph):
         if how == "raises":
             raise RuntimeError("operation not permitted when stream is capturing")
-        graph.calls[0][2].zero_()
+        if how == "wrong":
+            graph.calls[0][2].fill_(0.1)
 
     monkeypatch.setattr(FakeGraph, "replay", replay)
     recorded, x = du._Recorded(fake_cuda(tiny_model)), torch.randn(2, 3, 16, 16)

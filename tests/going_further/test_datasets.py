@@ -269,6 +269,15 @@ def test_a_broken_picture_is_named(spoil, suffix, tmp_path):
         datasets.load("custom", tmp_path, image_size=8)
 
 
+def test_no_other_program_is_asked_about_a_picture(tmp_path):
+    """Pillow hands files in PostScript to Ghostscript, whatever their names end in."""
+    path = tmp_path / "a" / "1.png"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n")
+    with pytest.raises(ValueError, match="cannot identify image file"):
+        datasets.load("custom", tmp_path, image_size=8)
+
+
 def test_folders_without_what_is_needed_are_named(tmp_path):
     with pytest.raises(ValueError, match=rf"{re.escape(str(tmp_path))}: expected a subfolder"):  # empty
         datasets.load("custom", tmp_path)
