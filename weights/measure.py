@@ -50,7 +50,7 @@ FRONTIER = {
     "DDIM, η = 1": (sample_ddim_context, (10, 25, 50), {"eta": 1.0}),
     "DPM-Solver++": (sample_dpm_context, (2, 3, 5, 10, 20), {}),
     "DPM-Solver++, η = 1": (sample_dpm_context, (5, 10, 15, 20, 25), {"eta": 1.0}),
-    "DPM-Solver++, η = ∞": (sample_dpm_context, (3, 5, 6, 8, 10, 15, 20, 25), {"eta": math.inf}),
+    "DPM-Solver++, η = ∞": (sample_dpm_context, (3, 5, 6, 8, 10, 15, 20, 25, 50), {"eta": math.inf}),
 }
 
 
