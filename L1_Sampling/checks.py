@@ -474,6 +474,11 @@ def _judge_noise(states: list[Tensor]) -> None:
         mean = denoise_add_noise(x, t, _Watcher.answer(x, t), 0)
         z.append((x_next - mean) / B[t].sqrt())
     size = torch.stack([noise.std() for noise in z])  # 1 for t > 1, 0 for t = 1; 1.3 % is one standard error
+    mean = torch.stack([noise.mean() for noise in z])
+    if size.max() < 0.01 and mean.abs().max() > 0.1:
+        fail("one number for all", "each step adds one and the same number to all values: draw torch.randn_like(x).")
+    if mean[:-1].min() > 0.3:
+        fail("uniform noise", "the noise put back is never negative: torch.rand is uniform, torch.randn is normal.")
     if size.max() < 0.01:
         fail("no noise put back", "no step adds noise: √β_t z is missing, and the samples collapse.")
     if abs(size[-1] - 1) < 0.1 and (size[:-1] - 1).abs().max() < 0.1:

@@ -156,6 +156,10 @@ EXACT_MISTAKES = {
     "sprites not scaled": (partial(_exact_x0, root=0), "In x_t a sprite has shrunk: take the distance to √ᾱ s_i."),
     "missing square root": (partial(_exact_x0, root=1), "The sprites are multiplied by ᾱ: is a square root missing?"),
     "distance not squared": (partial(_exact_x0, power=1), "Square the distance: torch.cdist gives it unsquared."),
+    "slash read from left to right": (
+        partial(_exact_x0, scale=lambda ab: 2 / (1 - ab)),
+        "In Python a / 2 * b is (a / 2) * b: put 2 * (1 - ab) in parentheses.",
+    ),
     "2 forgotten": (partial(_exact_x0, scale=lambda ab: 1 - ab), "It is divided by 1-ᾱ: the 2 is missing."),
     "alpha-bar for its complement": (partial(_exact_x0, scale=lambda ab: 2 * ab), "It is divided by 2ᾱ, not 2 (1-ᾱ)."),
     "minus forgotten": (partial(_exact_x0, scale=lambda ab: -2 * (1 - ab)), "The exponent needs a minus sign."),

@@ -23,11 +23,11 @@ LAB = Lab(
         Exercise("step_pairs", "4.1", "The list of levels", stars=2, minutes=10),
         Exercise("denoise_ddim", "4.2", "A step of any size", stars=2, minutes=15),
         Exercise("steps_needed", "4.3", "How many steps are enough", stars=2, minutes=15),
-        Exercise("speed_up", "4.4", "Count the passes", stars=1, minutes=10),
-        Exercise("slerp", "4.5", "Along the arc", stars=2, minutes=10),
-        Exercise("encode", "4.6", "From a sprite to its noise", stars=3, minutes=15),
-        Exercise("denoise_dpm", "4.7", "A step of second order", stars=3, minutes=15),
-        Exercise("order", "4.8", "The order of a solver", stars=2, minutes=10),
+        Exercise("slerp", "4.4", "Along the arc", stars=2, minutes=10),
+        Exercise("encode", "4.5", "From a sprite to its noise", stars=3, minutes=15),
+        Exercise("denoise_dpm", "4.6", "A step of second order", stars=3, minutes=15),
+        Exercise("order", "4.7", "The order of a solver", stars=2, minutes=10),
+        Exercise("denoise_fresh", "4.8", "All noise fresh", stars=2, minutes=10),
     ],
 )
 progress = LAB.progress
@@ -156,7 +156,7 @@ def check_denoise_ddim(my_denoise_ddim: Callable) -> str:
     return "the guess x̂_0, noised again to t_prev; old and fresh noise together have the variance 1-ᾱ_prev."
 
 
-# ------------------------------------------------------------------------------------------ 4.3 and 4.4: measurements
+# --------------------------------------------------------------------------------------------------- 4.3 steps_needed
 
 
 def _spread(n: int, s: float, eta: float = 0.0) -> float:
@@ -204,37 +204,7 @@ def check_steps_needed(my_steps_needed: Callable) -> str:
     return "few steps shrink the spread, and it takes about twice the steps to halve what is missing."
 
 
-def _passes(n: int, guidance: float) -> int:
-    """One of the two predictions has the weight w, the other 1-w: where one of these is 0, a step is one pass."""
-    return n if guidance in (0, 1) else 2 * n
-
-
-SPEED_MISTAKES = {
-    "guidance forgotten": (lambda n, w: T / n, "These are steps. With guidance, a step of DDIM costs two passes."),
-    "always two passes": (lambda n, w: T / (2 * n), "For w = 0 and w = 1, only one of the two predictions counts."),
-    "two passes at w = 1": (lambda n, w: T / (2 * n if w else n), "At w = 1, only the prediction with context counts."),
-    "two passes at w = 0": (
-        lambda n, w: T / (n if w == 1 else 2 * n),
-        "At w = 0, only the one without context counts.",
-    ),
-    "upside down": (lambda *a: _passes(*a) / T, "This is a share of the 500 passes. Turn the fraction round."),
-    "passes, not their ratio": (_passes, "This is the number of passes. How many times fewer than 500 are they?"),
-}
-
-
-@LAB.check("speed_up")
-def check_speed_up(my_speed_up: Callable) -> str:
-    """my_speed_up(n, guidance) → how many times fewer passes DDIM takes than plain DDPM."""
-    weights = cycle([_between(1.5, 3), 1.0, 0.0])
-
-    def draw() -> tuple[int, float]:
-        return _whole(5, 60), next(weights)
-
-    compare(my_speed_up, lambda n, w: T / _passes(n, w), draw, SPEED_MISTAKES, tolerance=1e-6)
-    return "500 passes against n, or against 2n with guidance; w = 0 and w = 1 need only one prediction."
-
-
-# ---------------------------------------------------------------------------------------------------------- 4.5 slerp
+# ---------------------------------------------------------------------------------------------------------- 4.4 slerp
 
 
 def slerp(a: Tensor, b: Tensor, u: float) -> Tensor:
@@ -300,7 +270,7 @@ def check_slerp(my_slerp: Callable) -> str:
     return "the arc: it begins at a, ends at b, and keeps the length of noise on the way."
 
 
-# --------------------------------------------------------------------------------------------------------- 4.6 encode
+# --------------------------------------------------------------------------------------------------------- 4.5 encode
 
 
 @torch.no_grad()
@@ -350,6 +320,10 @@ ENCODE_MISTAKES = {
         lambda *a: _climb(*a, ask=lambda t, _: t),
         "In the first step the model is told t = 0, which it was never trained on: tell it 1, as in max(t, 1).",
     ),
+    "level 1 for predict_x0": (
+        lambda *a: _climb(*a, clean=lambda t, _: max(t, 1)),
+        "Only the model is told 1. predict_x0 gets the true level, 0: there x is the picture itself.",
+    ),
     "t in place of t/T": (lambda *a: _climb(*a, ask=lambda t, _: T * max(t, 1)), "The model wants t/T, up to 1."),
     "predict_x0 left out": (
         lambda *a: _climb(*a, clean=lambda *_: 0),
@@ -376,7 +350,7 @@ def check_encode(my_encode: Callable) -> str:
     return "DDIM upwards: guess the clean picture, noise it to the next level with the predicted noise."
 
 
-# ------------------------------------------------------------------------------------------- 4.7 and 4.8: second order
+# ------------------------------------------------------------------------------------------- 4.6 to 4.8: second order
 
 
 def _half_log_snr(t: int) -> Tensor:
@@ -485,6 +459,62 @@ def check_order(my_order: Callable) -> str:
 
     compare(my_order, _order, draw, ORDER_MISTAKES, tolerance=1e-3)
     return "the slope on logarithmic axes: order 2 means a quarter of the error for twice the steps."
+
+
+def _fresh(t, t_prev, x0, before, z, *, gain=lambda r, h: 1 / r, share=0.5, root=0.5, level=lambda t, t_prev: t_prev):
+    """Equation (11) for η = ∞, each part exchangeable: ρ/r, both roots, the level of the noise."""
+    h = _half_log_snr(t_prev) - _half_log_snr(t)
+    d = x0 + gain((_half_log_snr(t) - _half_log_snr(before[0])) / h, h) * (x0 - before[1])
+    return AB[t_prev] ** share * d + (1 - AB[level(t, t_prev)]) ** root * z
+
+
+FRESH_MISTAKES = {
+    "r upside down": (lambda *a: _fresh(*a, gain=lambda r, h: r), "r is upside down: it is λ_t - λ_before over h."),
+    "carried half-way": (
+        lambda *a: _fresh(*a, gain=lambda r, h: 1 / (2 * r)),
+        "You took the guess half-way. With η = ∞ nothing older counts: ρ = 1, the end of the step.",
+    ),
+    "rho of eta = 0": (
+        lambda *a: _fresh(*a, gain=lambda r, h: _share(h) / r),
+        "This ρ is that of η = 0. With η = ∞ it is 1: the end of the step.",
+    ),
+    "correction subtracted": (
+        lambda *a: _fresh(*a, gain=lambda r, h: -1 / r),
+        "The correction goes the wrong way: it is x̂_0 minus the one before, and r is positive.",
+    ),
+    "step before ignored": (
+        lambda *a: _fresh(*a, gain=lambda r, h: 0),
+        "D = x̂_0 is right only where there is no step before.",
+    ),
+    "picture without its weight": (lambda *a: _fresh(*a, share=0), "D needs its weight: at t_prev it counts √ᾱ_prev."),
+    "missing square root on the picture": (lambda *a: _fresh(*a, share=1), "D is multiplied by √ᾱ_prev, with a root."),
+    "missing square root on the noise": (lambda *a: _fresh(*a, root=1), "z is multiplied by a standard deviation."),
+    "noise of level t": (lambda *a: _fresh(*a, level=lambda t, _: t), "This is the noise of level t, not of t_prev."),
+}
+
+
+@LAB.check("denoise_fresh")
+def check_denoise_fresh(my_denoise_fresh: Callable) -> str:
+    """my_denoise_fresh(t, t_prev, x0_pred, before, z) → x at level t_prev; before is None or (level, x̂_0 there)."""
+
+    def exact(t: int, t_prev: int, x0_pred: Tensor, before: tuple[int, Tensor] | None, z: Tensor) -> Tensor:
+        return denoise_dpm(torch.zeros_like(z), t, t_prev, x0_pred, before, eta=math.inf, z=z)
+
+    def draw() -> tuple[int, int, Tensor, tuple[int, Tensor], Tensor]:
+        x0_pred, x0_before, z = _pictures(3)
+        t_before, t, t_prev = _levels(3)
+        return t, t_prev, x0_pred, (t_before, x0_before), z
+
+    def describe(args: tuple, got: Tensor, expected: Tensor) -> str | None:
+        return strengths(x0_pred=2, x0_before=3, z=4, t=0)((*args[:3], args[3][1], args[4]), got, expected)
+
+    compare(my_denoise_fresh, exact, draw, FRESH_MISTAKES, describe)
+    t, t_prev, x0_pred, before, z = draw()
+    if problem := difference(call(my_denoise_fresh, t, t_prev, x0_pred, None, z), exact(t, t_prev, x0_pred, None, z)):
+        fail("first step", f"with before = None, D is x̂_0: {problem[1]}")
+    if problem := difference(call(my_denoise_fresh, t, 0, x0_pred, before, z), x0_pred):
+        fail("last step", f"to t_prev = 0 the result should be x0_pred itself, without noise: {problem[1]}")
+    return "the guess at the end of the step, noised anew to t_prev."
 
 
 __all__ = ["LAB", "progress", *(f"check_{name}" for name in LAB.exercises)]

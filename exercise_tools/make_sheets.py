@@ -9,7 +9,7 @@ The cells' tags in the lab say what becomes of them in the sheet:
     exercise   markdown: `### Exercise 1.3 · Title`, a line `★★ · 10 minutes`, the task, up to two hints; as it is
     solution   the next code cell: functions with docstrings; their bodies are emptied
     check      the next code cell: `check_it(my_it)`; as it is, and the solution follows, folded away
-    answer     what would give an answer away; left out
+    answer     what would give an answer away: folded away with the solution where it follows a check, else left out
     spoiler    code that resembles an answer, but that later cells need; its source is folded
     (none)     as it is; it must not use a function that the learner has yet to write
 """
@@ -29,13 +29,14 @@ HEADER = re.compile(r"### Exercise (\d+\.\d+) · (.+)\n(★{1,3}) · (\d+) minut
 NEXT = {"exercise": "solution", "solution": "check", "check": "exercise"}
 NOTE = (
     "*This is the exercise sheet of [the lab]({lab}): the same text, with functions for you to write, and without what "
-    "would give them away. Below each check, its solution is folded away.*"
+    "would give them away. Below each check, its solution and what it shows are folded away.*"
 )
 
 
 def labs(root: Path = ROOT) -> list[Path]:
     """The labs that have exercises."""
-    notebooks = [path for path in sorted(root.glob("L*_*/L*.ipynb")) if not path.stem.endswith("_exercises")]
+    notebooks = [folder / f"{folder.name}.ipynb" for folder in sorted(root.glob("L*_*"))]
+    notebooks = [path for path in notebooks if path.exists()]
     return [path for path in notebooks if any(kind(cell) == "exercise" for cell in read(path)["cells"])]
 
 
@@ -115,6 +116,22 @@ def new_cell(cell_id: str, cell_type: str, text: str, tag: str = "") -> dict:
     return cell | {"source": text.splitlines(keepends=True)}
 
 
+def python(code: str) -> str:
+    """Code as a block in markdown."""
+    return f"```python\n{code}\n```"
+
+
+def printed(cell: dict) -> str:
+    """What a code cell printed when the lab was run, as a block in markdown."""
+    text = "".join("".join(output["text"]) for output in cell["outputs"] if output.get("name") == "stdout")
+    return f"\n\n```text\n{text.rstrip()}\n```" if text else ""
+
+
+def fold(parts: list[str]) -> str:
+    """Markdown that is hidden until it is clicked."""
+    return "<details><summary>Solution</summary>\n\n" + "\n\n".join(parts) + "\n</details>"
+
+
 def make_sheet(lab: dict, lab_name: str, solved: bool = False) -> dict:
     """The exercise sheet of a lab; with ``solved``, the same with the solutions in their places.
 
@@ -122,11 +139,15 @@ def make_sheet(lab: dict, lab_name: str, solved: bool = False) -> dict:
         ValueError: exercise, solution and check do not follow each other, or a cell needs what is yet to be written.
     """
     exercises(lab)  # only to see that all are well-formed
-    cells, awaited, solution, unwritten = [], "exercise", None, set()
+    cells, awaited, solution, folded, unwritten = [], "exercise", None, [], set()
     for cell in lab["cells"]:
         what, text, name = kind(cell), source(cell), cell["id"]
         if what == "answer":
+            if folded and not text.startswith("Code("):  # which shows the source of the module's own function
+                folded.append(text if cell["cell_type"] == "markdown" else python(text) + printed(cell))
+                cells[-1]["source"] = fold(folded).splitlines(keepends=True)
             continue
+        folded = []
         if what:
             if what != awaited:
                 raise ValueError(f"{name}: tagged {what} where the next tag should be {awaited}")
@@ -147,8 +168,8 @@ def make_sheet(lab: dict, lab_name: str, solved: bool = False) -> dict:
             copy["attachments"] = cell["attachments"]
         cells.append(copy)
         if what == "check" and not solved:
-            folded = f"<details><summary>Solution</summary>\n\n```python\n{solution}\n```\n</details>"
-            cells.append(new_cell(f"{name}-solution", "markdown", folded))
+            folded = [python(solution)]
+            cells.append(new_cell(f"{name}-solution", "markdown", fold(folded)))
     if awaited != "exercise":
         raise ValueError(f"the last exercise has no {awaited}")
     cells.insert(1, new_cell("about-this-sheet", "markdown", NOTE.format(lab=lab_name)))  # after the title
@@ -157,6 +178,13 @@ def make_sheet(lab: dict, lab_name: str, solved: bool = False) -> dict:
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
     metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
     return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+
+
+def worked_in(sheet: dict) -> bool:
+    """Whether somebody has filled in a function, or run a cell."""
+    code = [cell for cell in sheet["cells"] if cell["cell_type"] == "code"]
+    filled_in = any(kind(cell) == "solution" and STUB not in source(cell) for cell in code)
+    return filled_in or any(cell["execution_count"] or cell["outputs"] for cell in code)
 
 
 def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
@@ -179,6 +207,10 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
         if options.check and text != current:
             stale.append(path.name)
         elif text != current:
+            if current and not options.solved and worked_in(json.loads(current)):
+                kept = path.with_suffix(".before.ipynb")
+                path.replace(kept)
+                print(f"somebody has worked in {path.name}: it is kept as {kept.name}")
             path.write_text(text, encoding="utf-8", newline="\n")
             print(f"wrote {path}")
     if stale:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-LABS = [path for path in sorted(ROOT.glob("L*_*/L*.ipynb")) if not path.stem.endswith("_exercises")]
+LABS = [folder / f"{folder.name}.ipynb" for folder in sorted(ROOT.glob("L*_*"))]
 LABS.append(ROOT / "Capstone" / "Capstone.ipynb")
 
 

@@ -31,7 +31,8 @@ def lab():
         cell(TASK, "exercise", "markdown"),
         cell(SOLUTION, "solution", name="the-solution"),
         cell(CHECK, "check", name="the-check"),
-        cell("print(my_double(3))", "answer"),
+        cell("print(my_double(3))", "answer")
+        | {"outputs": [{"output_type": "stream", "name": "stdout", "text": ["6\n"]}]},
         cell("You see a 6.", "answer", "markdown"),
         cell("print(1)", "nbval-check-output"),
     ]
@@ -48,7 +49,15 @@ def test_the_sheet(lab):
     assert (title, setup, task, check, last) == ("# Lab 1", "import os", TASK, CHECK, "print(1)")
     assert "(L1.ipynb)" in about
     assert stub == 'def my_double(x):\n    """x (n,) → 2 x (n,)."""\n    raise NotImplementedError("your code here")'
-    assert folded == f"<details><summary>Solution</summary>\n\n```python\n{SOLUTION}\n```\n</details>"
+    parts = [f"```python\n{SOLUTION}\n```", "```python\nprint(my_double(3))\n```", "```text\n6\n```", "You see a 6."]
+    assert folded == "<details><summary>Solution</summary>\n\n" + "\n\n".join(parts) + "\n</details>"
+
+
+def test_answers_that_follow_no_check_and_the_modules_source_are_left_out(lab):
+    lab["cells"].insert(1, cell("You will see a 6.", "answer", "markdown"))
+    lab["cells"].insert(6, cell("Code(inspect.getsource(double))", "answer"))
+    sheet = json.dumps(make_sheets.make_sheet(lab, "L1.ipynb"))
+    assert "You will see" not in sheet and "getsource" not in sheet and "You see a 6." in sheet
 
 
 def test_the_sheet_is_valid_without_outputs_and_always_the_same(lab):
@@ -181,6 +190,22 @@ def test_check_fails_until_the_sheets_are_made_and_says_which(root, capsys):
     path.write_text(path.read_text(encoding="utf-8").replace("Double it", "Halve it"), encoding="utf-8")
     assert make_sheets.main(["--check"], root) == 1
     assert "Halve it" in path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("work", ["filled in", "run"])
+def test_a_sheet_in_which_somebody_has_worked_is_kept(work, root, capsys):
+    make_sheets.main([], root)
+    path, kept = root / "L1_One/L1_One_exercises.ipynb", root / "L1_One/L1_One_exercises.before.ipynb"
+    sheet = make_sheets.read(path)
+    for cell in sheet["cells"]:
+        if work == "filled in" and make_sheets.kind(cell) == "solution":
+            cell["source"] = ["def my_double(x):\n", "    return 42"]
+        if work == "run" and cell["cell_type"] == "code":
+            cell["execution_count"] = 1
+    path.write_text(json.dumps(sheet), encoding="utf-8")
+    assert make_sheets.main([], root) == 0
+    assert make_sheets.read(kept) == sheet and kept.name in capsys.readouterr().out
+    assert make_sheets.main(["--check"], root) == 0  # the sheet is new again, and what was kept is no lab
 
 
 def test_solved_sheets_go_where_they_are_sent(root):

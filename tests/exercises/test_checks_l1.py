@@ -275,6 +275,8 @@ WRONG = {
     "sample_ddpm": {
         "noise at the last step": sampler(last=0),
         "no noise put back": sampler(last=T),
+        "one number for all": sampler(draw=lambda z, same: z.flatten()[0].expand_as(z)),
+        "uniform noise": sampler(draw=lambda z, same: torch.rand_like(z) * (z.abs().max() > 0)),
         "same noise each step": sampler(draw=lambda z, same: same * (z.abs().max() > 0)),
         "stops at t = 2": sampler(levels=range(T, 1, -1)),
         "starts at T-1": sampler(levels=range(T - 1, 0, -1)),

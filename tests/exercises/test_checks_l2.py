@@ -355,6 +355,7 @@ WRONG = {
         "sprites not scaled": lambda *a: posterior(*a, scaled=lambda s, ab: s),
         "missing square root": lambda *a: posterior(*a, scaled=lambda s, ab: s * ab),
         "distance not squared": lambda *a: posterior(*a, exponent=lambda d, ab: -d / (2 * (1 - ab))),
+        "slash read from left to right": lambda *a: posterior(*a, exponent=lambda d, ab: -(d**2) / 2 * (1 - ab)),
         "2 forgotten": lambda *a: posterior(*a, exponent=lambda d, ab: -(d**2) / (1 - ab)),
         "alpha-bar for its complement": lambda *a: posterior(*a, exponent=lambda d, ab: -(d**2) / (2 * ab)),
         "minus forgotten": lambda *a: posterior(*a, exponent=lambda d, ab: d**2 / (2 * (1 - ab))),

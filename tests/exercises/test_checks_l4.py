@@ -125,20 +125,6 @@ def needed(s, bound, start=None, spread=measured_spread, wrong=lambda std, s: ab
     return n
 
 
-def counted(n, guidance):
-    """Count the calls of the module's own sampler."""
-    from diffusion_utilities import sample_ddim_context
-
-    calls = []
-
-    def model(x, t, c=None):
-        calls.append(t)
-        return x
-
-    sample_ddim_context(1, torch.zeros(1, 5), n=n, guidance=guidance, model=model, progress=False)
-    return 500 / len(calls)
-
-
 # --------------------------------------------------------------------------------------------------------------- slerp
 
 
@@ -269,6 +255,33 @@ def dpm_without_first_order(x, t, t_prev, x0_pred, before):
     return dpm()(x, t, t_prev, x0_pred, before or (T, torch.zeros_like(x0_pred)))
 
 
+def fresh(use=lambda r, h: 1 / r, of_picture=lambda ab: ab**0.5, of_noise=lambda t, t_prev: (1 - ab_t[t_prev]) ** 0.5):
+    """A step with all noise fresh, with one place to go wrong for each argument; as it is, it is right."""
+
+    def my_denoise_fresh(t, t_prev, x0_pred, before, z):
+        if t_prev == 0:
+            return x0_pred
+        guess = x0_pred
+        if before is not None:
+            h = log_ratio(t_prev) - log_ratio(t)
+            guess = x0_pred + use((log_ratio(t) - log_ratio(before[0])) / h, h) * (x0_pred - before[1])
+        return of_picture(ab_t[t_prev]) * guess + of_noise(t, t_prev) * z
+
+    return my_denoise_fresh
+
+
+def fresh_by_line(t, t_prev, x0_pred, before, z):
+    """The straight line through both guesses, read off at the end of the step."""
+    if t_prev == 0:
+        return x0_pred
+    if before is None:
+        return ab_t[t_prev].sqrt() * x0_pred + (1 - ab_t[t_prev]).sqrt() * z
+    t_before, x0_before = before
+    at = [float(log_ratio(level)) for level in (t_before, t, t_prev)]
+    u = (at[2] - at[0]) / (at[1] - at[0])
+    return ab_t[t_prev].sqrt() * ((1 - u) * x0_before + u * x0_pred) + (1 - ab_t[t_prev]).sqrt() * z
+
+
 def order_by_fit(n_1, error_1, n_2, error_2):
     return -np.polyfit(np.log([n_1, n_2]), np.log([error_1, error_2]), 1)[0]
 
@@ -279,10 +292,10 @@ RIGHT = {
     "step_pairs": [pairs_by_linspace, pairs_by_division],
     "denoise_ddim": [ddim, ddim_sorted_by_term],
     "steps_needed": [needed, lambda s, bound: needed(s, bound, torch.randn(32, 3, 16, 16))],
-    "speed_up": [lambda n, w: 500 / (n * (1 if w in (0, 1) else 2)), counted],
     "slerp": [on_the_arc, on_the_arc_by_rotation],
     "encode": [climb(), climb_by_levels],
     "denoise_dpm": [dpm(), dpm_by_ddim],
+    "denoise_fresh": [fresh(), fresh_by_line],
     "order": [lambda n_1, e_1, n_2, e_2: math.log(e_2 / e_1, n_1 / n_2), order_by_fit],
 }
 
@@ -338,15 +351,6 @@ WRONG = {
         "wrong values": lambda s, bound: 25,
         "not a number": lambda s, bound: [needed(s, bound)],
     },
-    "speed_up": {
-        "guidance forgotten": lambda n, w: 500 / n,
-        "always two passes": lambda n, w: 250 / n,
-        "two passes at w = 1": lambda n, w: 500 / n if w == 0 else 250 / n,
-        "two passes at w = 0": lambda n, w: 500 / n if w == 1 else 250 / n,
-        "upside down": lambda n, w: 1 / counted(n, w),
-        "passes, not their ratio": lambda n, w: round(500 / counted(n, w)),
-        "wrong values": lambda n, w: 500 / (n + 1),
-    },
     "slerp": {
         "straight line": lambda a, b, u: a + u * (b - a),
         "line made longer": lengthened_line,
@@ -367,6 +371,7 @@ WRONG = {
         "target's level in predict_x0": climb(guess=lambda x, t, t_next, eps: clean(x, t_next, eps)),
         "target's level for the model": climb(ask=lambda t, t_next: t_next),
         "level 0 for the model": climb(ask=lambda t, t_next: t),
+        "level 1 for predict_x0": climb(guess=lambda x, t, t_next, eps: clean(x, max(t, 1), eps)),
         "t in place of t/T": climb(scale=1),
         "predict_x0 left out": climb(guess=lambda x, t, t_next, eps: x),
         "last level left out": climb(walk=lambda up: up[:-1]),
@@ -389,6 +394,20 @@ WRONG = {
         "first step": dpm_without_first_order,
         "last step": dpm(last=False),
         "wrong values": dpm(lam=lambda t: ab_t[t]),
+    },
+    "denoise_fresh": {
+        "r upside down": fresh(use=lambda r, h: r),
+        "carried half-way": fresh(use=lambda r, h: 0.5 / r),
+        "rho of eta = 0": fresh(use=lambda r, h: place(h) / r),
+        "correction subtracted": fresh(use=lambda r, h: -1 / r),
+        "step before ignored": fresh(use=lambda r, h: 0),
+        "picture without its weight": fresh(of_picture=lambda ab: 1),
+        "missing square root on the picture": fresh(of_picture=lambda ab: ab),
+        "missing square root on the noise": fresh(of_noise=lambda t, t_prev: 1 - ab_t[t_prev]),
+        "noise of level t": fresh(of_noise=lambda t, t_prev: (1 - ab_t[t]).sqrt()),
+        "first step": lambda t, t_prev, x0, before, z: fresh()(t, t_prev, x0, before or (T, 0 * x0), z),
+        "last step": lambda t, t_prev, *rest: fresh()(t, t_prev, *rest) + (t_prev == 0) * 0.01 * rest[-1],
+        "wrong values": fresh(of_noise=lambda t, t_prev: 0),
     },
     "order": {
         "minus sign": lambda n_1, e_1, n_2, e_2: np.polyfit(np.log([n_1, n_2]), np.log([e_1, e_2]), 1)[0],
