@@ -55,7 +55,7 @@ clean:
 	rm -rf $(VENV)
 
 $(VENV)/lab.done: requirements.txt constraints.txt
-	$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 10) and 'Python 3.10 or newer is needed, this is ' + sys.version)"
+	$(PYTHON) -c "import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14) and 'Python 3.10 to 3.14 is needed, this is ' + sys.version)"
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install -r requirements.txt -c constraints.txt
 	touch $@
