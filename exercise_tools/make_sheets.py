@@ -121,10 +121,11 @@ def python(code: str) -> str:
     return f"```python\n{code}\n```"
 
 
-def printed(cell: dict) -> str:
-    """What a code cell printed when the lab was run, as a block in markdown."""
-    text = "".join("".join(output["text"]) for output in cell["outputs"] if output.get("name") == "stdout")
-    return f"\n\n```text\n{text.rstrip()}\n```" if text else ""
+def ran(cell: dict) -> str:
+    """A code cell of the lab and what it printed, in markdown."""
+    printed = "".join("".join(output["text"]) for output in cell["outputs"] if output.get("name") == "stdout")
+    code = f"The lab goes on with\n\n{python(source(cell))}"
+    return f"{code}\n\nand prints\n\n```text\n{printed.rstrip()}\n```" if printed else code
 
 
 def fold(parts: list[str]) -> str:
@@ -144,7 +145,7 @@ def make_sheet(lab: dict, lab_name: str, solved: bool = False) -> dict:
         what, text, name = kind(cell), source(cell), cell["id"]
         if what == "answer":
             if folded and not text.startswith("Code("):  # which shows the source of the module's own function
-                folded.append(text if cell["cell_type"] == "markdown" else python(text) + printed(cell))
+                folded.append(text if cell["cell_type"] == "markdown" else ran(cell))
                 cells[-1]["source"] = fold(folded).splitlines(keepends=True)
             continue
         folded = []

@@ -64,6 +64,8 @@ class OnGpu(Tensor):
             raise TypeError(NOT_ON_CPU)
         if func is Tensor.tolist:
             return x.held.tolist()
+        if func is Tensor.quantile:  # makes a tensor of its own, on what it takes for the device
+            return OnGpu(x.held.quantile(*args[1:], **kwargs))
         if func is Tensor.new_tensor:
             return torch.tensor(args[1], **{"dtype": x.dtype, **kwargs}).to(GPU)
         if func is Tensor.cpu:

@@ -49,7 +49,8 @@ def test_the_sheet(lab):
     assert (title, setup, task, check, last) == ("# Lab 1", "import os", TASK, CHECK, "print(1)")
     assert "(L1.ipynb)" in about
     assert stub == 'def my_double(x):\n    """x (n,) → 2 x (n,)."""\n    raise NotImplementedError("your code here")'
-    parts = [f"```python\n{SOLUTION}\n```", "```python\nprint(my_double(3))\n```", "```text\n6\n```", "You see a 6."]
+    parts = [f"```python\n{SOLUTION}\n```", "The lab goes on with", "```python\nprint(my_double(3))\n```"]
+    parts += ["and prints", "```text\n6\n```", "You see a 6."]
     assert folded == "<details><summary>Solution</summary>\n\n" + "\n\n".join(parts) + "\n</details>"
 
 
