@@ -37,7 +37,7 @@ class RandomShortcut(nn.Module):
         self.in_channels, self.out_channels = in_channels, out_channels
 
     def forward(self, x: Tensor) -> Tensor:
-        return nn.Conv2d(self.in_channels, self.out_channels, 1).to(x)(x)
+        return nn.Conv2d(self.in_channels, self.out_channels, 1).to(x.device)(x)
 
 
 def random_shortcut_unet() -> ContextUnet:
