@@ -435,11 +435,14 @@ def evaluating(model: Callable) -> Iterator[None]:
 
 
 def _at(table: Tensor, t: int | Tensor, x: Tensor) -> Tensor:
-    """table[t], ready to be multiplied with x: one number for an int t, (n, 1, 1, 1) for a t of shape (n,)."""
+    """table[t], ready to be multiplied with x: one number for an int t, (n, 1, 1, 1) for a t of shape (n,).
+
+    In float32 at least, for in 16 bits 1 - ᾱ_1 would be 0.
+    """
     t = torch.as_tensor(t)
     if t.device.type == "cpu" and not 0 <= int(t.min()) <= int(t.max()) < len(table):  # a GPU would have to wait
         raise ValueError(f"expected noise levels t from 0 to {len(table) - 1}, got {t.tolist()}")
-    dtype = torch.promote_types(x.dtype, torch.float32)  # in 16 bits 1 - ᾱ_1 would be 0
+    dtype = torch.promote_types(x.dtype, torch.float32)
     if t.ndim > 0:
         return table.to(x.device)[t].reshape(-1, *[1] * (x.ndim - 1)).to(dtype)
     return table[t].to(dtype)

@@ -18,9 +18,11 @@ from __future__ import annotations
 
 import argparse
 import ast
+import hashlib
 import json
 import re
 import sys
+from itertools import count
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -125,6 +127,8 @@ def ran(cell: dict) -> str:
     """A code cell of the lab and what it printed, in markdown."""
     printed = "".join("".join(output["text"]) for output in cell["outputs"] if output.get("name") == "stdout")
     code = f"The lab goes on with\n\n{python(source(cell))}"
+    if any("image/png" in output.get("data", {}) for output in cell["outputs"]):
+        code += "\n\nwhich draws a picture: run it, or see it in the lab."
     return f"{code}\n\nand prints\n\n```text\n{printed.rstrip()}\n```" if printed else code
 
 
@@ -177,15 +181,24 @@ def make_sheet(lab: dict, lab_name: str, solved: bool = False) -> dict:
     if solved:  # a test must not tick off the exercises of whoever runs it
         cells.insert(0, new_cell("progress-off", "code", 'import os\n\nos.environ["COURSE_PROGRESS"] = "off"'))
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}, "made_from": fingerprint(cells)}
     return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
 
 
-def worked_in(sheet: dict) -> bool:
-    """Whether somebody has filled in a function, or run a cell."""
-    code = [cell for cell in sheet["cells"] if cell["cell_type"] == "code"]
-    filled_in = any(kind(cell) == "solution" and STUB not in source(cell) for cell in code)
-    return filled_in or any(cell["execution_count"] or cell["outputs"] for cell in code)
+def fingerprint(cells: list[dict]) -> str:
+    """A hash of all that is written in the cells."""
+    text = json.dumps([[cell["cell_type"], source(cell)] for cell in cells])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def keep_what_was_written(path: Path, sheet: dict) -> None:
+    """Move a sheet in which somebody has written out of the way of the new one."""
+    if sheet["metadata"].get("made_from") == fingerprint(sheet["cells"]):
+        return
+    names = (path.with_suffix(f".before{n}.ipynb") for n in count(1))
+    kept = next(name for name in names if not name.exists())
+    path.replace(kept)
+    print(f"somebody has written in {path.name}: it is kept as {kept.name}")
 
 
 def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
@@ -208,10 +221,8 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
         if options.check and text != current:
             stale.append(path.name)
         elif text != current:
-            if current and not options.solved and worked_in(json.loads(current)):
-                kept = path.with_suffix(".before.ipynb")
-                path.replace(kept)
-                print(f"somebody has worked in {path.name}: it is kept as {kept.name}")
+            if current and not options.solved:
+                keep_what_was_written(path, json.loads(current))
             path.write_text(text, encoding="utf-8", newline="\n")
             print(f"wrote {path}")
     if stale:

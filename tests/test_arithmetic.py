@@ -97,6 +97,7 @@ def test_pictures_of_16_bits_get_the_right_amount_of_noise(dtype, t):
     x16 = x.to(dtype)
     for result, expected in [
         (du.perturb_input(torch.zeros_like(x16), t, x16), du.perturb_input(torch.zeros_like(x), t, x)),
+        (du.perturb_input(0 * x16, torch.tensor([t, t]), x16), du.perturb_input(0 * x, t, x)),
         (du.denoise_add_noise(x16, t, x16, 0.0), du.denoise_add_noise(x, t, x, 0.0)),
         (du.denoise_ddim(x16, t, 0, x16), du.denoise_ddim(x, t, 0, x)),
     ]:
