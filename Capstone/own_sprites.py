@@ -26,7 +26,8 @@ NOTES = {  # what may be worth knowing about a picture: what is done, or what to
     "blank": "nothing but white, so take them out",
     "not square": "padded with white",
     "made smaller": "details are lost; a larger size would keep them",
-    "more than 8 times too large": "a sheet of many sprites must be cut up first",
+    "more than 8 times too large": "little is left of a photograph; a sheet of many sprites must be cut up first",
+    "in a folder inside a class folder": "they count as that class; if the inner folders are the classes, name the outer",
     "equal to another": "a copy teaches nothing new",
 }
 
@@ -69,6 +70,8 @@ def read_folder(folder: str | Path, size: int = 16) -> tuple[np.ndarray, np.ndar
     different = len({sprite.tobytes() for sprite in sprites[: len(kept)]})
     _refuse_too_few(counts, different, missing, more_than_half=2 * len(broken) > len(files))
     notes["equal to another"] = len(kept) - different
+    root = Path(folder).expanduser()
+    notes["in a folder inside a class folder"] = sum(len(path.relative_to(root).parts) > 2 for _, path in files)
     labels = np.eye(len(classes), dtype=np.float32)[kept]
     report = _report(size, counts, sizes, notes, missing, [path.name for path in others])
     return sprites[: len(kept)], labels, tuple(classes), report

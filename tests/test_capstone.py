@@ -246,8 +246,9 @@ def test_no_folders_are_one_class(folder):
 
 def test_nested_folders_belong_to_the_class_above(folder):
     save(noise_art(16, 16, seed=5), folder / "food/fruit/red/apple.PNG")
-    sprites, labels, names, _ = read_folder(folder)
+    sprites, labels, names, report = read_folder(folder)
     assert len(sprites) == 7 and names == ("food", "hero") and labels[:, 0].sum() == 4
+    assert "1 in a folder inside a class folder: they count as that class" in report
     np.testing.assert_array_equal(sprites[3], noise_art(16, 16, seed=5))
 
 
@@ -280,7 +281,7 @@ def test_what_the_report_says(folder):
         "1 blank: nothing but white, so take them out",
         "1 not square: padded with white",
         "2 made smaller: details are lost; a larger size would keep them",
-        "1 more than 8 times too large: a sheet of many sprites must be cut up first",
+        "1 more than 8 times too large: little is left of a photograph; a sheet of many sprites must be cut up first",
         "3 of 12 files cannot be read:",
     ]
     assert lines[8].startswith("  hero/cut.png: ")
