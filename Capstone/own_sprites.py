@@ -27,7 +27,7 @@ NOTES = {  # what may be worth knowing about a picture: what is done, or what to
     "not square": "padded with white",
     "made smaller": "details are lost; a larger size would keep them",
     "more than 8 times too large": "little is left of a photograph; a sheet of many sprites must be cut up first",
-    "in a folder inside a class folder": "they count as that class; if the inner folders are the classes, name the outer",
+    "in a folder inside a class folder": "they count as that class; if they are the classes, name the folder above",
     "equal to another": "a copy teaches nothing new",
 }
 
