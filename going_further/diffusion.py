@@ -149,7 +149,6 @@ class DenoiseDiffusion:
         """
         if len(shape) != 4 or shape[2] != shape[3]:
             raise ValueError(f"expected a shape (n, channels, h, h), got {tuple(shape)}")
-        self._check_end()
         samples, _ = sample_ddpm_context(
             shape[0], context, save_rate=self.timesteps, guidance=guidance,
             model=_Sized(self.net, shape), schedule=self.schedule, seed=seed, progress=progress,
@@ -217,7 +216,8 @@ class DenoiseDiffusion:
         """
         if self.timesteps < 2:
             raise ValueError(f"expected at least 2 noise levels, got {self.timesteps}")
-        self._check_end()
+        if self.schedule.ab_t[-1] == 0:
+            raise ValueError("the schedule ends at ᾱ_T = 0: from pure noise, predicted noise gives x̂_0 = 0/0")
         generator = None if seed is None else torch.Generator().manual_seed(seed)
         kl = []
         with evaluating(self.net):
@@ -239,12 +239,6 @@ class DenoiseDiffusion:
 
     def _pred_noise(self, xt: Tensor, t: int | Tensor, context: Tensor | None) -> Tensor:
         return self.net(xt, torch.as_tensor(t, device=xt.device) / self.timesteps, context)
-
-    def _check_end(self) -> None:
-        if self.schedule.ab_t[-1] == 0:
-            raise ValueError(
-                "expected a schedule with ᾱ_T > 0, got ᾱ_T = 0: from pure noise, predicted noise gives x̂_0 = 0/0"
-            )
 
 
 def _bits(nats: Tensor) -> Tensor:
