@@ -746,7 +746,7 @@ def sample_ddpm(
         (frames, n_sample, 3, h, w) from the first, x_T, to the last, the result.
 
     Raises:
-        ValueError: n_sample or save_rate below 1.
+        ValueError: n_sample or save_rate below 1, or a schedule that ends at ᾱ_T = 0 (so in all samplers).
     """
     return sample_ddpm_context(
         n_sample, None, save_rate,
