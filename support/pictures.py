@@ -1,0 +1,164 @@
+"""Pictures of sprites: grids, film strips, animations. Colours are shown as they are, clip((x + 1) / 2)."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.animation import FuncAnimation, PillowWriter
+from torch import Tensor
+
+from support.checks import whole
+from support.files import replacing
+
+
+def to_unit(x: Tensor | np.ndarray) -> np.ndarray:
+    """Pictures (..., 3, h, w) in [-1, 1] → what matplotlib shows, (..., h, w, 3) in [0, 1]: clip((x + 1) / 2).
+
+    The same rule for every picture, unlike :func:`unorm`, which would hide a background that is not white.
+    """
+    x = x.detach().cpu().float().numpy() if isinstance(x, Tensor) else np.asarray(x)
+    if x.ndim < 3 or x.dtype.kind != "f":
+        raise ValueError(f"expected pictures (..., 3, h, w) of values in [-1, 1], got {x.dtype} {x.shape}")
+    return np.clip((np.moveaxis(x, -3, -1) + 1) / 2, 0, 1)
+
+
+def unorm(x: np.ndarray) -> np.ndarray:
+    """Stretch each channel of one picture (h, w, channels) to [0, 1] by its own extremes; a flat one becomes 0."""
+    low, high = x.min(axis=(0, 1)), x.max(axis=(0, 1))
+    return (x - low) / np.where(high > low, high - low, 1)
+
+
+def norm_all(store: np.ndarray, n_t: int, n_s: int) -> np.ndarray:
+    """:func:`unorm` of the first n_s pictures of the first n_t frames; store is (frames, samples, h, w, channels)."""
+    return np.stack([[unorm(picture) for picture in frame[:n_s]] for frame in store[:n_t]])
+
+
+def norm_torch(x_all: Tensor) -> Tensor:
+    """:func:`unorm` for a batch of tensors (n, channels, h, w)."""
+    x = x_all.detach().cpu()
+    low, high = x.amin(dim=(2, 3), keepdim=True), x.amax(dim=(2, 3), keepdim=True)
+    return (x - low) / torch.where(high > low, high - low, 1)
+
+
+def gen_tst_context(n_cfeat: int) -> tuple[int, Tensor]:
+    """Contexts to try: each class alone, then none, six times over; the number of rows and the rows (·, n_cfeat)."""
+    rows = torch.cat([torch.eye(n_cfeat), torch.zeros(1, n_cfeat)]).repeat(6, 1)
+    return len(rows), rows
+
+
+def mosaic(x: Tensor | np.ndarray, n_rows: int, scale: int = 1) -> np.ndarray:
+    """Pictures (n, 3 or 1, h, w) in [-1, 1] as one (height, width, 3) in [0, 1]: n_rows rows, white lines between.
+
+    Args:
+        n_rows: where there are too few pictures for the last row, it ends in white.
+        scale: every pixel becomes a square of so many.
+
+    Raises:
+        ValueError: no pictures, n_rows below 1, or values that are not finite.
+    """
+    from torchvision.utils import make_grid  # importing it takes a second
+
+    x = torch.as_tensor(x).detach().cpu().float()
+    if x.ndim != 4 or len(x) == 0:
+        raise ValueError(f"expected pictures (n, 3, h, w), n at least 1, got {tuple(x.shape)}")
+    if not x.isfinite().all():
+        raise ValueError("these pictures hold values that are not finite: has the training diverged?")
+    n_columns = math.ceil(len(x) / whole(n_rows, "n_rows", 1))
+    x = torch.cat([x.clamp(-1, 1), x.new_ones(n_rows * n_columns - len(x), *x.shape[1:])])
+    grid = to_unit(make_grid(x, nrow=n_columns, padding=1, pad_value=1.0))
+    return grid.repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def show_images(imgs: Tensor, nrow: int = 2) -> None:
+    """Show pictures (n, 3, h, w) in [-1, 1] in ``nrow`` rows."""
+    grid = mosaic(imgs, nrow)
+    height, width = grid.shape[:2]
+    fig, ax = plt.subplots(figsize=(min(width / 17, 10), min(width / 17, 10) * height / width))
+    ax.imshow(grid, interpolation="nearest")
+    ax.set_axis_off()
+    fig.tight_layout(pad=0)
+    plt.show()
+
+
+def plot_grid(x: Tensor, n_sample: int, n_rows: int, save_dir: str | Path, w: object) -> Tensor:
+    """Save the first n_sample pictures of x (n, 3, h, w) as ``save_dir/run_image_w{w}.png``; return the grid (3, ·, ·).
+
+    ``w`` is any word for the file name, by custom the guidance weight.
+    """
+    from torchvision.utils import save_image
+
+    grid = torch.from_numpy(mosaic(x[:n_sample], n_rows)).permute(2, 0, 1)
+    with replacing(Path(save_dir) / f"run_image_w{w}.png") as part:
+        save_image(grid, part)
+    return grid
+
+
+def compare_samples(runs: dict[str, np.ndarray], nrows: int = 4) -> FuncAnimation:
+    """An animation that plays several runs side by side.
+
+    Args:
+        runs: title → frames (frames, n, 3, h, w) as the samplers return them; all with the same number of frames.
+        nrows: rows of sprites in each panel.
+
+    Raises:
+        ValueError: no runs, or runs of different length.
+    """
+    lengths = {title: len(frames) for title, frames in runs.items()}
+    if len(set(lengths.values())) != 1:
+        raise ValueError(f"expected runs with the same number of frames, got {lengths}")
+    mosaics = [[mosaic(frame, nrows) for frame in frames] for frames in runs.values()]
+    height, width = mosaics[0][0].shape[:2]
+    panel = 8 / len(runs) if len(runs) > 1 else 5
+    size = (panel * len(runs), panel * height / width + 0.35)
+    fig, axs = plt.subplots(1, len(runs), figsize=size, dpi=72, squeeze=False, layout="constrained")  # noise is large
+    images = []
+    for ax, title, frames in zip(axs[0], runs, mosaics, strict=True):
+        ax.set_title(title)
+        ax.set_axis_off()
+        images.append(ax.imshow(frames[0], interpolation="nearest"))
+
+    def show_frame(i: int) -> list:
+        for image, frames in zip(images, mosaics, strict=True):
+            image.set_data(frames[i])
+        return images
+
+    plt.close(fig)  # or the notebook would show a still of it as well
+    return FuncAnimation(fig, show_frame, frames=len(mosaics[0]), interval=200)
+
+
+def plot_sample(
+    x_gen_store: np.ndarray, n_sample: int, nrows: int, save_dir: str | Path, fn: str, w: object, save: bool = False
+) -> FuncAnimation:
+    """An animation of sprites coming out of the noise; show it with ``HTML(animation.to_jshtml())``.
+
+    Args:
+        x_gen_store: frames (frames, n, 3, h, w) in about [-1, 1], as the samplers return them.
+        n_sample, nrows: show the first n_sample, in nrows rows.
+        save_dir, fn, w: with ``save``, the file is ``save_dir/{fn}_w{w}.gif``.
+    """
+    animation = compare_samples({"": x_gen_store[:, :n_sample]}, nrows)
+    if save:
+        with replacing(Path(save_dir) / f"{fn}_w{w}.gif") as part:
+            animation.save(part, dpi=100, writer=PillowWriter(fps=5))
+    return animation
+
+
+def film_strip(runs: dict[str, np.ndarray], n_frames: int = 9, sample: int = 0, last: str = "result") -> None:
+    """Runs as still pictures: one row a run, ``n_frames`` of its frames from left to right, of one sample.
+
+    ``runs`` is as in :func:`compare_samples`. This stays readable where a viewer does not play animations.
+    """
+    fig, axs = plt.subplots(len(runs), n_frames, figsize=(n_frames, 1.15 * len(runs)), squeeze=False)
+    for row, (title, frames) in zip(axs, runs.items(), strict=True):
+        for ax, i in zip(row, np.linspace(0, len(frames) - 1, n_frames).round().astype(int), strict=True):
+            ax.imshow(to_unit(frames[i, sample]), interpolation="nearest")
+            ax.set(xticks=[], yticks=[])
+        row[0].set_ylabel(title)
+    axs[0, 0].set_title("noise", fontsize=9)
+    axs[0, -1].set_title(last, fontsize=9)
+    fig.tight_layout(pad=0.3)
+    plt.show()
