@@ -118,7 +118,7 @@ class NoiseSchedule:
     @classmethod
     def from_betas(cls, betas: Tensor) -> NoiseSchedule:
         """The schedule of β_1 … β_T, shape (T,). Products are taken in float64: 500 roundings would show in float32."""
-        b_t = torch.cat([torch.zeros(1, dtype=torch.float64), betas.double()])
+        b_t = torch.cat([torch.zeros(1, dtype=torch.float64), check.betas(betas).double().cpu()])
         a_t = 1 - b_t
         ab_t = a_t.cumprod(dim=0)
         return cls(b_t.float(), a_t.float(), ab_t.float())
@@ -142,7 +142,7 @@ def linear_schedule(timesteps: int = 500, beta1: float = 1e-4, beta2: float = 0.
     """β_t rises in a straight line from ``beta1`` at t = 1 to ``beta2`` at t = T (DDPM, section 4, with T = 1000).
     """
     timesteps = check.whole(timesteps, "timesteps", 1, MOST_LEVELS)
-    if not 0 < beta1 <= beta2 < 1:
+    if not 0 < check.number(beta1, "beta1") <= check.number(beta2, "beta2") < 1:
         raise ValueError(f"expected 0 < beta1 <= beta2 < 1, got beta1={beta1}, beta2={beta2}")
     return NoiseSchedule.from_betas(torch.linspace(beta1, beta2, timesteps, dtype=torch.float64))
 
@@ -422,7 +422,8 @@ def denoise_add_noise(
     t = check.level(t, 1, schedule.timesteps)
     if z is None:
         z = torch.randn_like(x) if t > 1 else torch.zeros_like(x)
-    check.same_shape(x=x, pred_noise=pred_noise, **({"z": z} if isinstance(z, Tensor) else {}))
+    z = z if isinstance(z, Tensor) else torch.full_like(x, check.finite(z, "z"))
+    check.same_shape(x=x, pred_noise=pred_noise, z=z)
     b_t, a_t, ab_t = _at(schedule.b_t, t, x), _at(schedule.a_t, t, x), ab_at(schedule, t, x)
     if t == schedule.timesteps and schedule.ends_at_zero:  # 0/0 below; its limit
         mean = ab_at(schedule, t - 1, x).sqrt() * predict_x0(x, t, pred_noise, schedule)
@@ -670,10 +671,8 @@ class Autoguided(ModelWrapper):
         timesteps: int = 500,
     ) -> None:
         super().__init__(model)
-        self.worse, self.guidance, self.timesteps = worse, check.finite(guidance, "guidance"), timesteps
-        self.low, self.high = levels
-        if not 0 <= self.low <= self.high:
-            raise ValueError(f"expected levels with 0 <= low <= high, got {levels}")
+        self.worse, self.timesteps = check.model(worse), check.whole(timesteps, "timesteps", 1)
+        self.guidance, (self.low, self.high) = check.finite(guidance, "guidance"), check.interval(levels)
 
     def forward(self, x: Tensor, t: Tensor | float, c: Tensor | None = None) -> Tensor:
         pred_noise = self.model(x, t, c)
@@ -1003,7 +1002,7 @@ def transform(sprite: np.ndarray) -> Tensor:
     """A picture uint8 (h, w, 3) with values 0 … 255 → float32 (3, h, w) with values -1 … 1."""
     from torchvision.transforms.functional import normalize, to_tensor  # importing torchvision takes a second
 
-    return normalize(to_tensor(sprite), (0.5,), (0.5,))
+    return normalize(to_tensor(check.sprites(sprite, 3)), (0.5,), (0.5,))
 
 
 class CustomDataset(Dataset):
@@ -1049,13 +1048,9 @@ def sprite_tensors(
     1,788 sprites take 5 MB, so there is no need to load them picture by picture.
 
     Raises:
-        ValueError: sprites that are not uint8 (n, h, w, 3), or not one label for each.
+        ValueError: sprites that are not uint8 (n, h, w, 3), or not one label for each, of finite numbers.
     """
-    if sprites.dtype != np.uint8 or sprites.ndim != 4 or len(sprites) != len(labels):
-        raise ValueError(
-            "expected sprites of type uint8 and shape (n, height, width, 3) and as many labels, "
-            f"got {sprites.dtype} {sprites.shape} and {len(labels)} labels"
-        )
+    sprites, labels = check.sprites(sprites, 4), check.labels(labels, len(sprites))
     images = torch.from_numpy(sprites).to(device).permute(0, 3, 1, 2) / 127.5 - 1
     return images.contiguous(), torch.tensor(labels, dtype=torch.float32, device=device)
 
@@ -1073,8 +1068,8 @@ def augment(images: Tensor, hue: float = 0.05, generator: torch.Generator | None
 
     A mirrored hero is a hero; a carrot of another orange is a carrot; a blue one would not be.
     """
-    if images.ndim != 4 or images.shape[1] != 3:
-        raise ValueError(f"expected images of shape (n, 3, height, width), got {tuple(images.shape)}")
+    check.colour_pictures(images)
+    check.number(hue, "hue", 0, math.pi)
     n = len(images)
     mirrored = torch.rand(n, generator=generator).to(images.device) < 0.5
     images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
@@ -1089,8 +1084,8 @@ def sprite_batches(
 
     A pass shows every sprite at most once; the few that would not fill a last batch are left out.
     """
-    if not 1 <= batch_size <= len(images):
-        raise ValueError(f"expected a batch size from 1 to {len(images)}, the number of sprites, got {batch_size}")
+    check.same_length(images=images, labels=labels)
+    check.whole(batch_size, "batch_size", 1, len(images))
     while True:
         order = torch.randperm(len(images), generator=generator).to(images.device)
         for chosen in order[: len(order) - len(order) % batch_size].split(batch_size):

@@ -87,7 +87,7 @@ def network_inputs(network: nn.Module, x: Tensor, t: Tensor | float, c: Tensor |
     if x.ndim != 4 or x.shape[1:] != expected:
         shape = f"(n, {', '.join(map(str, expected))})"
         raise ValueError(f"this network takes pictures of shape {shape}, not {tuple(x.shape)}")
-    t = torch.as_tensor(t)
+    t = t if isinstance(t, Tensor) else torch.as_tensor(number(t, "t / T"))
     if t.device.type == "cpu" and not bool(((t >= 0) & (t <= 1)).all()):
         raise ValueError(f"expected t / T, from 0 to 1, got t = {t.flatten()[0].item()}: divide the level by T")
     if t.numel() not in (1, n):
@@ -139,9 +139,101 @@ def start(x: object, shape: tuple[int, ...], model: Callable) -> Tensor:
 
 def same_form(one: nn.Module, other: nn.Module) -> None:
     """ValueError unless two networks have weights of the same shapes."""
+    if not isinstance(one, nn.Module) or not isinstance(other, nn.Module):
+        raise ValueError(f"expected two networks, got {type(one).__name__} and {type(other).__name__}")
     shapes = [[value.shape for value in network.state_dict().values()] for network in (one, other)]
     if shapes[0] != shapes[1]:
         raise ValueError("expected two networks of the same form, so that each weight has its partner")
+
+
+def betas(given: object) -> Tensor:
+    """β_1 … β_T as a tensor of shape (T,)."""
+    same_shape(betas=given)
+    if given.ndim != 1 or len(given) < 1:
+        raise ValueError(f"expected betas of shape (T,) with T >= 1, got {tuple(given.shape)}")
+    return given
+
+
+def interval(given: object) -> tuple[float, float]:
+    """Two levels, 0 <= low <= high."""
+    try:
+        low, high = given
+    except (TypeError, ValueError):
+        raise ValueError(f"expected levels as a pair (low, high), got {given!r:.80}") from None
+    if not 0 <= number(low, "the first of the levels") <= number(high, "the last of the levels"):
+        raise ValueError(f"expected levels with 0 <= low <= high, got {given}")
+    return low, high
+
+
+def sprites(given: object, ndim: int) -> np.ndarray:
+    """Sprites uint8 (h, w, 3), or (n, h, w, 3) where ndim is 4, whatever their strides."""
+    given = np.asarray(given)
+    if given.dtype != np.uint8 or given.ndim != ndim or given.shape[-1] != 3:
+        shape = "(height, width, 3)" if ndim == 3 else "(n, height, width, 3)"
+        raise ValueError(f"expected sprites of type uint8 and shape {shape}, got {given.dtype} {given.shape}")
+    return np.ascontiguousarray(given)
+
+
+def labels(given: object, n: int) -> np.ndarray:
+    """One row of finite numbers for each of n sprites."""
+    given = np.asarray(given)
+    if given.ndim != 2 or len(given) != n or given.dtype.kind not in "fiub":
+        shape = f"({n}, number of classes), one row for each sprite"
+        raise ValueError(f"expected labels as numbers of shape {shape}, got {given.dtype} {given.shape}")
+    if not np.isfinite(given).all():
+        raise ValueError(f"expected finite labels, row {np.argwhere(~np.isfinite(given))[0, 0]} is not finite")
+    return given
+
+
+def frames(given: object) -> np.ndarray:
+    """Frames of a run (frames, n, channels, h, w), finite numbers, as the samplers return them."""
+    given = given.detach().cpu().numpy() if isinstance(given, Tensor) else given
+    if not isinstance(given, np.ndarray) or given.ndim != 5 or 0 in given.shape or given.dtype.kind != "f":
+        got = f"{given.dtype} {given.shape}" if isinstance(given, np.ndarray) else type(given).__name__
+        raise ValueError(f"expected frames (frames, n, 3, h, w), as the samplers return, got {got}")
+    if not np.isfinite(given).all():
+        raise ValueError("expected finite frames, these hold NaN or infinite values: has the training diverged?")
+    return given
+
+
+def runs(given: object) -> dict[str, np.ndarray]:
+    """Runs by title, all with the same number of frames."""
+    if not isinstance(given, Mapping) or not given:
+        raise ValueError(f"expected runs as a dictionary, title → frames, got {given!r:.60}")
+    given = {title: frames(one) for title, one in given.items()}
+    lengths = {title: len(one) for title, one in given.items()}
+    if len(set(lengths.values())) != 1:
+        raise ValueError(f"expected runs with the same number of frames, got {lengths}")
+    return given
+
+
+def pictures(given: object) -> Tensor:
+    """Pictures (n, 3 or 1, h, w) of finite float numbers, float32 on the CPU."""
+    given = torch.from_numpy(given) if isinstance(given, np.ndarray) and given.dtype.kind == "f" else given
+    if not isinstance(given, Tensor) or given.ndim != 4 or given.numel() == 0 or given.shape[1] not in (1, 3):
+        got = tuple(given.shape) if hasattr(given, "shape") else type(given).__name__
+        raise ValueError(f"expected pictures (n, 3, h, w), n at least 1, got {got}")
+    if not given.is_floating_point():
+        raise ValueError(f"expected pictures of values in [-1, 1], got {given.dtype}")
+    if not given.isfinite().all():
+        raise ValueError("these pictures hold values that are not finite: has the training diverged?")
+    return given.detach().cpu().float()
+
+
+def colour_pictures(given: object) -> None:
+    """Pictures (n, 3, h, w) of float numbers."""
+    same_shape(images=given)
+    if given.ndim != 4 or given.shape[1] != 3 or not given.is_floating_point():
+        raise ValueError(f"expected images of shape (n, 3, height, width), got {given.dtype} {tuple(given.shape)}")
+
+
+def same_length(**given: object) -> None:
+    """Tensors with as many rows each."""
+    for name, value in given.items():
+        same_shape(**{name: value})
+    if len({len(value) for value in given.values()}) > 1:
+        counts = " and ".join(f"{len(value)} {name}" for name, value in given.items())
+        raise ValueError(f"expected one row of each for each picture, got {counts}")
 
 
 def seeded(seed: int | torch.Generator | None) -> torch.Generator | None:

@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+import support.checks as check
+
 ROOT = Path(__file__).resolve().parents[1]
 WEIGHTS_DIR = ROOT / "weights"
 PREFIXES = ("module.", "_orig_mod.")  # what DataParallel and torch.compile put before each name
@@ -190,28 +192,34 @@ def load_sprites(sfilename: str | Path, lfilename: str | Path) -> tuple[np.ndarr
         FileNotFoundError: a file is not there.
         ValueError: a file is cut short or no array, or the arrays have the wrong shape, type or count, or hold NaN.
     """
-    arrays = []
-    for name in (sfilename, lfilename):
-        if not Path(name).is_file():
-            raise FileNotFoundError(f"no file {name}")
-        try:
-            with Path(name).open("rb") as file:
-                arrays.append(np.lib.format.read_array(file, allow_pickle=False))
-        except (ValueError, EOFError, OSError) as error:
-            raise ValueError(f"{name} is not a complete .npy array of numbers: {error}") from error
-    sprites, labels = arrays
-    if sprites.ndim != 4 or sprites.shape[3] != 3 or len(sprites) == 0 or sprites.dtype != np.uint8:
-        raise ValueError(
-            f"{sfilename}: expected sprites of type uint8 and shape (n, height, width, 3), "
-            f"got {sprites.dtype} {sprites.shape}"
-        )
-    if labels.ndim != 2 or len(labels) != len(sprites) or labels.dtype.kind not in "fiub":
-        raise ValueError(
-            f"{lfilename}: expected numbers of shape ({len(sprites)}, number of classes), one row for each sprite, "
-            f"got {labels.dtype} {labels.shape}"
-        )
+    sprites, labels = (_read_array(name) for name in (sfilename, lfilename))
+    try:
+        sprites = check.sprites(sprites, 4)
+        if len(sprites) == 0:
+            raise ValueError("expected sprites, got none")
+    except ValueError as error:
+        raise ValueError(f"{sfilename}: {error}") from None
     with np.errstate(over="ignore"):
-        labels = labels.astype(np.float32)
-    if not np.isfinite(labels).all():
-        raise ValueError(f"{lfilename}: row {int(np.argwhere(~np.isfinite(labels))[0, 0])} is not finite in float32")
-    return sprites, labels
+        labels = labels.astype(np.float32) if labels.dtype.kind in "fiub" else labels
+    try:
+        return sprites, check.labels(labels, len(sprites))
+    except ValueError as error:
+        raise ValueError(f"{lfilename}: {error}") from None
+
+
+def _read_array(name: str | Path) -> np.ndarray:
+    """The array in a .npy file, the course's own in data/ where only a bare name of ours is given."""
+    if not isinstance(name, str | Path) or not str(name).strip():
+        raise ValueError(f"expected the path of a .npy file, got {name!r:.80}")
+    path = find(name, ROOT / "data")
+    if not path.is_file():
+        raise FileNotFoundError(f"no file {name}")
+    try:
+        # as a view of the file, so that a header that claims too much is found before memory is taken
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        if not isinstance(array, np.ndarray):
+            raise ValueError(f"a {type(array).__name__}")
+        return np.array(array)
+    except Exception as error:  # NumPy raises a different type for every way in which a file can be broken
+        reason = f"{name} is not a complete .npy array of numbers: {_one_line(error)}"
+        raise ValueError(reason) from error

@@ -11,7 +11,7 @@ import torch
 from matplotlib.animation import FuncAnimation, PillowWriter
 from torch import Tensor
 
-from support.checks import whole
+import support.checks as check
 from support.files import replacing
 
 
@@ -22,12 +22,16 @@ def to_unit(x: Tensor | np.ndarray) -> np.ndarray:
     """
     x = x.detach().cpu().float().numpy() if isinstance(x, Tensor) else np.asarray(x)
     if x.ndim < 3 or x.dtype.kind != "f":
-        raise ValueError(f"expected pictures (..., 3, h, w) of values in [-1, 1], got {x.dtype} {x.shape}")
+        got = f"{x.dtype} {x.shape}"
+        raise ValueError(f"expected pictures (..., 3, h, w) of values in [-1, 1], got {got}")
     return np.clip((np.moveaxis(x, -3, -1) + 1) / 2, 0, 1)
 
 
 def unorm(x: np.ndarray) -> np.ndarray:
     """Stretch each channel of one picture (h, w, channels) to [0, 1] by its own extremes; a flat one becomes 0."""
+    if not isinstance(x, np.ndarray) or x.ndim != 3:
+        got = x.shape if isinstance(x, np.ndarray) else type(x).__name__
+        raise ValueError(f"expected one picture as an array (h, w, channels), got {got}")
     low, high = x.min(axis=(0, 1)), x.max(axis=(0, 1))
     return (x - low) / np.where(high > low, high - low, 1)
 
@@ -39,13 +43,14 @@ def norm_all(store: np.ndarray, n_t: int, n_s: int) -> np.ndarray:
 
 def norm_torch(x_all: Tensor) -> Tensor:
     """:func:`unorm` for a batch of tensors (n, channels, h, w)."""
-    x = x_all.detach().cpu()
+    x = check.pictures(x_all)
     low, high = x.amin(dim=(2, 3), keepdim=True), x.amax(dim=(2, 3), keepdim=True)
     return (x - low) / torch.where(high > low, high - low, 1)
 
 
 def gen_tst_context(n_cfeat: int) -> tuple[int, Tensor]:
     """Contexts to try: each class alone, then none, six times over; the number of rows and the rows (·, n_cfeat)."""
+    check.whole(n_cfeat, "n_cfeat", 1)
     rows = torch.cat([torch.eye(n_cfeat), torch.zeros(1, n_cfeat)]).repeat(6, 1)
     return len(rows), rows
 
@@ -62,12 +67,8 @@ def mosaic(x: Tensor | np.ndarray, n_rows: int, scale: int = 1) -> np.ndarray:
     """
     from torchvision.utils import make_grid  # importing it takes a second
 
-    x = torch.as_tensor(x).detach().cpu().float()
-    if x.ndim != 4 or len(x) == 0:
-        raise ValueError(f"expected pictures (n, 3, h, w), n at least 1, got {tuple(x.shape)}")
-    if not x.isfinite().all():
-        raise ValueError("these pictures hold values that are not finite: has the training diverged?")
-    n_columns = math.ceil(len(x) / whole(n_rows, "n_rows", 1))
+    x, scale = check.pictures(x), check.whole(scale, "scale", 1)
+    n_columns = math.ceil(len(x) / check.whole(n_rows, "n_rows", 1))
     x = torch.cat([x.clamp(-1, 1), x.new_ones(n_rows * n_columns - len(x), *x.shape[1:])])
     grid = to_unit(make_grid(x, nrow=n_columns, padding=1, pad_value=1.0))
     return grid.repeat(scale, axis=0).repeat(scale, axis=1)
@@ -107,9 +108,7 @@ def compare_samples(runs: dict[str, np.ndarray], nrows: int = 4) -> FuncAnimatio
     Raises:
         ValueError: no runs, or runs of different length.
     """
-    lengths = {title: len(frames) for title, frames in runs.items()}
-    if len(set(lengths.values())) != 1:
-        raise ValueError(f"expected runs with the same number of frames, got {lengths}")
+    runs = check.runs(runs)
     mosaics = [[mosaic(frame, nrows) for frame in frames] for frames in runs.values()]
     height, width = mosaics[0][0].shape[:2]
     panel = 8 / len(runs) if len(runs) > 1 else 5
@@ -140,7 +139,8 @@ def plot_sample(
         n_sample, nrows: show the first n_sample, in nrows rows.
         save_dir, fn, w: with ``save``, the file is ``save_dir/{fn}_w{w}.gif``.
     """
-    animation = compare_samples({"": x_gen_store[:, :n_sample]}, nrows)
+    frames = check.frames(x_gen_store)[:, : check.whole(n_sample, "n_sample", 1)]
+    animation = compare_samples({"": frames}, nrows)
     if save:
         with replacing(Path(save_dir) / f"{fn}_w{w}.gif") as part:
             animation.save(part, dpi=100, writer=PillowWriter(fps=5))
@@ -152,6 +152,8 @@ def film_strip(runs: dict[str, np.ndarray], n_frames: int = 9, sample: int = 0, 
 
     ``runs`` is as in :func:`compare_samples`. This stays readable where a viewer does not play animations.
     """
+    runs, n_frames = check.runs(runs), check.whole(n_frames, "n_frames", 1)
+    check.whole(sample, "sample", 0, min(frames.shape[1] for frames in runs.values()) - 1)
     fig, axs = plt.subplots(len(runs), n_frames, figsize=(n_frames, 1.15 * len(runs)), squeeze=False)
     for row, (title, frames) in zip(axs, runs.items(), strict=True):
         for ax, i in zip(row, np.linspace(0, len(frames) - 1, n_frames).round().astype(int), strict=True):
