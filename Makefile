@@ -31,7 +31,7 @@ test: $(VENV)/test.done
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m pytest tests -n 2 --dist loadfile
 	$(RUN_AGAIN) $(LABS)
-	$(BIN)/python exercise_tools/make_sheets.py --solved build/solved
+	$(BIN)/python -m exercise_tools.make_sheets --solved build/solved
 	$(RUN_AGAIN) build/solved
 
 notebooks: $(VENV)/test.done
@@ -39,17 +39,17 @@ notebooks: $(VENV)/test.done
 		--ExecutePreprocessor.store_widget_state=False $(LABS)
 
 sheets: $(VENV)/lab.done
-	$(BIN)/python exercise_tools/make_sheets.py
+	$(BIN)/python -m exercise_tools.make_sheets
 
 data: $(VENV)/lab.done
 	$(BIN)/python data/make_sprites.py
 
 weights: $(VENV)/lab.done
-	$(BIN)/python weights/make_weights.py $(ARGS)
+	$(BIN)/python -m weights.make_weights $(ARGS)
 
 bench: $(VENV)/test.done
-	$(BIN)/python tests/benchmarks/bench.py
-	$(BIN)/python tests/benchmarks/report.py
+	$(BIN)/python -m tests.benchmarks.bench
+	$(BIN)/python -m tests.benchmarks.report
 
 clean:
 	rm -rf $(VENV)

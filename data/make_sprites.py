@@ -20,9 +20,10 @@ from random import Random
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
-from sprite_art import creatures, food, heroes, side_heroes, spells
-from sprite_art.canvas import SIZE, Canvas, Look
+if not __package__:  # started by its path
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+from data.sprite_art import creatures, food, heroes, side_heroes, spells
+from data.sprite_art.canvas import SIZE, Canvas, Look
 
 DATA_DIR = Path(__file__).resolve().parent
 N_SPRITES = 1788

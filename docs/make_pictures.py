@@ -1,9 +1,8 @@
-"""Make the pictures of the README and of the model card with the shipped weights: ``python docs/make_pictures.py``."""
+"""Make the pictures of the README and of the model card with the shipped weights: ``python -m docs.make_pictures``."""
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -11,9 +10,9 @@ import numpy as np
 import torch
 from PIL import Image
 
-DOCS = Path(__file__).resolve().parent
-sys.path.insert(0, str(DOCS.parent))
 from diffusion_utilities import sample_ddim, sample_ddim_context, sample_ddpm, sample_ddpm_context, to_unit
+
+DOCS = Path(__file__).resolve().parent
 
 
 def mosaic(sprites: torch.Tensor | np.ndarray, rows: int, scale: int) -> Image.Image:

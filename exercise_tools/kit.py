@@ -1,4 +1,4 @@
-"""What a lab's checks.py needs: the list of its exercises, its checks, and which of them are passed.
+"""What a lab's checks.py needs: the list of its exercises, its checks, and what is passed.
 
 The exercises are listed once, and each has one function:
 
@@ -10,8 +10,8 @@ The exercises are listed once, and each has one function:
         compare(my_perturb_input, perturb_input, draw, mistakes, strengths(x=0, noise=2, t=1))
         return "one line of why it is right"
 
-The function runs the learner's one with `call` (or `compare`, which does), and ends with `fail` or with the line of
-why it is right. The decorator makes a `Verdict` of it and notes what is passed.
+The function runs the learner's one with `call` (or `compare`, which does), and ends with `fail` or
+with the line of why it is right. The decorator makes a `Verdict` of it and notes what is passed.
 """
 
 from __future__ import annotations
@@ -19,23 +19,46 @@ from __future__ import annotations
 import functools
 import json
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import torch
 
 from exercise_tools.judging import compare, difference, strengths
 from exercise_tools.running import Failed, call, fail
+from support.files import replacing
 
 __all__ = ["Exercise", "Lab", "Verdict", "call", "compare", "difference", "fail", "strengths"]
 
+Judge = Callable[[Callable], str]  # takes the learner's function; fails, or returns why it is right
 SYMBOLS = {"passed": "✓", "not attempted": "○"}  # all else is ✗
+ASCII = {"✓": "v", "✗": "x", "○": "o", "★": "*", "→": "->", "…": "...", "⋯": "...", "√": "root "}
+ASCII |= {"²": "^2", "·": "*", "×": "x", "±": "+-", "∞": "infinity", "ᾱ": "alpha-bar"}
+ASCII |= {"\u0302": "-hat", "\u0303": "-tilde"}  # over the letter before
+ASCII |= dict(zip("αβεηλπρσ", "alpha beta epsilon eta lambda pi rho sigma".split(), strict=True))
+
+
+def printable(text: str) -> str:
+    """The text as stdout can print it, with ASCII for what its encoding (cp1252, ASCII) lacks."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+
+    def plain(char: str) -> str:
+        try:
+            char.encode(encoding)
+        except UnicodeEncodeError:
+            return ASCII.get(char, "?")
+        return char
+
+    return "".join(map(plain, text))
 
 
 @dataclass(frozen=True)
 class Exercise:
-    """One line of a lab's list: ``name`` as in check_<name>, a number such as "1.2", one to three stars."""
+    """A line of a lab's list: ``name`` as in check_<name>, a number such as "1.2", 1 to 3 stars."""
 
     name: str
     number: str
@@ -46,7 +69,11 @@ class Exercise:
 
 @dataclass(frozen=True, repr=False)
 class Verdict:
-    """What a check found; status is passed, not attempted, crashed, too slow or wrong, diagnosis a short key."""
+    """What a check found.
+
+    ``status`` is passed, not attempted, crashed, too slow or wrong; ``diagnosis`` is a short key
+    such as "missing square root", and empty where all is right; ``message`` is for the learner.
+    """
 
     exercise: str
     status: str
@@ -54,70 +81,137 @@ class Verdict:
     message: str
 
     def __repr__(self) -> str:
-        return f"{SYMBOLS.get(self.status, '✗')} Exercise {self.exercise}: {self.message}"
+        symbol = SYMBOLS.get(self.status, "✗")
+        return printable(f"{symbol} Exercise {self.exercise}: {self.message}")
+
+
+@contextmanager
+def _float32() -> Iterator[None]:
+    """New tensors are float32, as the course's are: in float64 right functions are refused."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 class Lab:
-    """The exercises of one lab, and which of them are passed, kept in progress.json beside the lab's checks.py.
+    """The exercises of one lab, and which are passed, kept in progress.json beside its checks.py.
 
-    COURSE_PROGRESS=off in the environment notes nothing: for the lab itself, which shows the solutions, and for tests.
+    COURSE_PROGRESS=off in the environment notes nothing: for the lab itself, which shows the
+    solutions, and for tests.
     """
 
     def __init__(self, checks_file: str, exercises: list[Exercise]) -> None:
         self.file = Path(checks_file).with_name("progress.json")
         self.exercises = {exercise.name: exercise for exercise in exercises}
+        self._unsaved: set[str] = set()  # passed, but the file could not be written
 
-    def check(self, name: str) -> Callable[[Callable[[Callable], str]], Callable[[Callable], Verdict]]:
-        """Decorator. It makes a check, learner's function → Verdict, of one that fails or returns why all is right."""
+    def check(self, name: str) -> Callable[[Judge], Callable[[Callable], Verdict]]:
+        """Decorator. Of a function that fails or returns why all is right, it makes a check.
+
+        The check takes the learner's function and returns a Verdict, whatever that function does.
+        It leaves the notebook's random numbers and its default dtype alone.
+        """
         number = self.exercises[name].number
 
-        def decorate(judge: Callable[[Callable], str]) -> Callable[[Callable], Verdict]:
+        def decorate(judge: Judge) -> Callable[[Callable], Verdict]:
             @functools.wraps(judge)
             def checked(my_function: Callable) -> Verdict:
                 try:
-                    with torch.random.fork_rng(devices=[]):  # a check leaves the notebook's random numbers alone
+                    with torch.random.fork_rng(devices=[]), _float32():
                         torch.default_generator.seed()
                         if not callable(my_function):
-                            fail("not a function", "hand over the function itself, its name without parentheses.")
+                            message = "hand over the function itself, without parentheses."
+                            fail("not a function", message)
                         message = judge(my_function)
                 except Failed as failure:
                     return Verdict(number, *failure.args)
                 except Exception as error:  # whatever came, the notebook goes on
-                    kind = type(error).__name__
-                    return Verdict(number, "wrong", "odd result", f"your result cannot be judged ({kind}: {error}).")
-                self.record(name)
-                return Verdict(number, "passed", "", message)
+                    message = f"your result cannot be judged ({type(error).__name__}: {error})."
+                    return Verdict(number, "wrong", "odd result", message)
+                return Verdict(number, "passed", "", f"{message} {self.record(name)}".rstrip())
 
             return checked
 
         return decorate
 
-    def passed(self) -> set[str]:
-        """The names of the exercises passed; none if the file is missing or broken."""
-        try:
-            return self.exercises.keys() & set(json.loads(self.file.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            return set()
+    def _stored(self) -> set[str]:
+        """All names in the file, also those of exercises not known here; none if there is no file.
 
-    def record(self, name: str) -> None:
-        """Note an exercise as passed. The file is replaced as a whole, so that it is never half written."""
-        if os.environ.get("COURSE_PROGRESS") == "off":
-            return
-        part = self.file.with_name(f"progress.{os.getpid()}.part")
+        Raises:
+            OSError: it cannot be read.
+            ValueError: it is damaged.
+        """
         try:
-            part.write_text(json.dumps(sorted(self.passed() | {name})), encoding="utf-8")
-            part.replace(self.file)
-        except OSError:  # a folder that cannot be written to is no reason to fail
-            part.unlink(missing_ok=True)
+            names = json.loads(self.file.read_bytes())  # bytes may be UTF-8 or UTF-16, with a mark
+        except FileNotFoundError:
+            return set()
+        except RecursionError:
+            names = None
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"{self.file.name} is no list of names")
+        return set(names)
+
+    def passed(self) -> set[str]:
+        """The names of the exercises passed, as far as the file can be read."""
+        try:
+            stored = self._stored()
+        except (OSError, ValueError):
+            stored = set()
+        return self.exercises.keys() & (stored | self._unsaved)
+
+    def record(self, name: str) -> str:
+        """Note an exercise as passed; what the learner should know about it, nearly always "".
+
+        A damaged file is kept as progress.json.bak. Where nothing can be written, that is said
+        once, and the exercise counts until the kernel is restarted.
+        """
+        if os.environ.get("COURSE_PROGRESS") == "off":
+            return ""
+        message = ""
+        try:
+            try:
+                stored = self._stored()
+            except ValueError:
+                kept = self._keep_damaged()
+                message = f"({self.file.name} was damaged: it is kept as {kept.name}.)"
+                stored = set()
+            names = sorted(stored | self._unsaved | {name})
+            with replacing(self.file) as part:
+                part.write_text(json.dumps(names), encoding="utf-8")
+        except OSError as error:
+            if not self._unsaved:
+                reason = error.strerror or type(error).__name__
+                message = f"(This could not be noted in {self.file.name}: {reason}.)"
+            self._unsaved.add(name)
+        else:
+            self._unsaved.clear()
+        return message
+
+    def _keep_damaged(self) -> Path:
+        names = (self.file.with_name(f"{self.file.name}.bak{n if n > 1 else ''}") for n in count(1))
+        return self.file.rename(next(name for name in names if not os.path.lexists(name)))
 
     def table(self) -> str:
-        """The exercises line by line: passed or not, number, title, stars, minutes."""
-        passed, width = self.passed(), max(len(exercise.title) for exercise in self.exercises.values())
+        """The exercises line by line: passed or not, number, title, stars, minutes.
+
+        Below them how many are passed, and a word about a file that cannot be read.
+        """
+        passed, width = self.passed(), max(len(e.title) for e in self.exercises.values())
         lines = []
         for e in self.exercises.values():
             mark = SYMBOLS["passed" if e.name in passed else "not attempted"]
-            lines.append(f"{mark} {e.number}  {e.title:{width}}  {'★' * e.stars:3}  {e.minutes:2} minutes")
-        return "\n".join([*lines, f"{len(passed)} of {len(lines)} passed"])
+            stars = "★" * e.stars
+            lines.append(f"{mark} {e.number}  {e.title:{width}}  {stars:3}  {e.minutes:2} minutes")
+        lines.append(f"{len(passed)} of {len(lines)} passed")
+        try:
+            self._stored()
+        except (OSError, ValueError) as error:
+            state = "cannot be read" if isinstance(error, OSError) else "is damaged"
+            lines.append(f"{self.file.name} {state}: what was passed before is not shown")
+        return printable("\n".join(lines))
 
     def progress(self) -> None:
         """Print the table."""

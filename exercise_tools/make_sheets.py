@@ -1,8 +1,8 @@
 """Make each lab's exercise sheet from the lab, so that the two cannot drift apart.
 
-    python exercise_tools/make_sheets.py                 write L1_Sampling/L1_Sampling_exercises.ipynb, …
-    python exercise_tools/make_sheets.py --check         write nothing; fail if a sheet is not what the lab gives
-    python exercise_tools/make_sheets.py --solved build/solved    the sheets with their solutions filled in, for tests
+    python -m exercise_tools.make_sheets                 write L1_Sampling/L1_Sampling_exercises.ipynb, …
+    python -m exercise_tools.make_sheets --check         write nothing; fail if a sheet is not what the lab gives
+    python -m exercise_tools.make_sheets --solved build/solved    the sheets with their solutions filled in, for tests
 
 The cells' tags in the lab say what becomes of them in the sheet:
 
@@ -226,7 +226,7 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
             path.write_text(text, encoding="utf-8", newline="\n")
             print(f"wrote {path}")
     if stale:
-        print(f"not what the lab gives: {', '.join(stale)}; run: python exercise_tools/make_sheets.py", file=sys.stderr)
+        print(f"not what the lab gives: {', '.join(stale)}; run: python -m exercise_tools.make_sheets", file=sys.stderr)
     return 1 if stale else 0
 
 

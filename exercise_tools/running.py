@@ -24,7 +24,7 @@ class Failed(Exception):  # noqa: N818  (a result, not an error)
 
 
 def fail(diagnosis: str, message: str, status: str = "wrong") -> NoReturn:
-    """End the check; ``diagnosis`` is a short key such as "missing square root", ``message`` what the learner reads."""
+    """End the check with what a `Verdict` holds but the exercise."""
     raise Failed(status, diagnosis, message)
 
 
@@ -32,11 +32,13 @@ def call(function: Callable, *args: object, seconds: float | None = None) -> obj
     """What the learner's function returns.
 
     Raises:
-        Failed: it is a stub, crashes, takes longer than ``seconds``, returns nothing, or changes a tensor of ``args``.
+        Failed: it is a stub, crashes, takes longer than ``seconds`` (default: SECONDS), returns
+            nothing, or changes a tensor of ``args``.
     """
     before = [arg.clone() if isinstance(arg, Tensor) else None for arg in args]
     result, error = _run(function, args, seconds or SECONDS)
-    if isinstance(error, NotImplementedError) and str(error) in ("", STUB):  # those of torch say something else
+    # torch raises NotImplementedErrors, too, but they say something else
+    if isinstance(error, NotImplementedError) and str(error) in ("", STUB):
         fail("not attempted", "not attempted yet.", "not attempted")
     if error is not None:
         kind = type(error).__name__
@@ -47,16 +49,17 @@ def call(function: Callable, *args: object, seconds: float | None = None) -> obj
         fail("nothing returned", "your function returns nothing: is a `return` missing?")
     for i, (old, arg) in enumerate(zip(before, args, strict=True), start=1):
         if old is not None and not torch.equal(old, arg):
-            fail("changes its input", f"your function changes its input number {i}. Write x = x * 2, not x *= 2.")
+            message = f"your function changes its input number {i}. Write x = x * 2, not x *= 2."
+            fail("changes its input", message)
     return result
 
 
 class _Stop(BaseException):
-    """Thrown into an endless loop. No Exception, so that the learner's `except Exception` lets it through."""
+    """Thrown into an endless loop; no Exception, so that `except Exception` lets it through."""
 
 
 def _run(function: Callable, args: tuple, seconds: float) -> tuple[object, BaseException | None]:
-    """The function's result or its exception. It runs in a thread, because a thread can be stopped from outside."""
+    """The function's result or its exception, from a thread, which can be stopped from outside."""
     result, error, done = None, None, threading.Event()
 
     def work() -> None:
@@ -73,7 +76,7 @@ def _run(function: Callable, args: tuple, seconds: float) -> tuple[object, BaseE
     deadline = time.monotonic() + seconds
     try:
         while not done.is_set() and time.monotonic() < deadline:
-            done.wait(0.05)  # in short pieces, so that the notebook's stop button works on Windows as well
+            done.wait(0.05)  # in short pieces, so that the stop button works on Windows as well
         late = not done.is_set()
     finally:
         stopped = _stop(thread, done)
@@ -85,20 +88,22 @@ def _run(function: Callable, args: tuple, seconds: float) -> tuple[object, BaseE
 
 
 def _stop(thread: threading.Thread, done: threading.Event) -> bool:
-    """Throw _Stop into the thread until it is done; more than once, because a bare `except:` may catch it."""
+    """Throw _Stop into the thread until it is done, for a bare `except:` may catch the first."""
     for _ in range(40):
         if done.is_set():
             break
-        ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(_Stop))
+        ident = ctypes.c_ulong(thread.ident)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(_Stop))
         done.wait(0.05)
     return done.is_set()
 
 
 def _own_line(error: BaseException, function: Callable) -> str:
-    """The last line of the learner's own file or cell on the way to the error, not one inside torch."""
+    """The last line of the learner's own file or cell on the way to the error, none of torch's."""
     code = getattr(inspect.unwrap(function), "__code__", None)
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if code and f.filename == code.co_filename]
-    return f"\n  in your line {frames[-1].lineno}: {frames[-1].line}" if frames else ""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if code and frame.filename == code.co_filename]
+    return f"\n  in your line {own[-1].lineno}: {own[-1].line}" if own else ""
 
 
 def _is_empty(function: Callable) -> bool:
@@ -107,5 +112,9 @@ def _is_empty(function: Callable) -> bool:
         body = getattr(ast.parse(textwrap.dedent(inspect.getsource(function))).body[0], "body", [])
     except (OSError, TypeError, SyntaxError):  # no source to look at
         return True
-    empty = (ast.Pass, ast.Expr, ast.Return)
-    return all(isinstance(s, empty) and isinstance(getattr(s, "value", None), ast.Constant | None) for s in body)
+
+    def empty(line: ast.stmt) -> bool:
+        plain = isinstance(line, ast.Pass | ast.Expr | ast.Return)
+        return plain and isinstance(getattr(line, "value", None), ast.Constant | None)
+
+    return all(map(empty, body))

@@ -28,7 +28,8 @@ from matplotlib.ticker import NullLocator
 from torch import Tensor
 from tqdm import tqdm
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+if not __package__:  # started by its path
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 from data.make_sprites import fresh_sprites, to_arrays
 from diffusion_utilities import (
     ROOT,

@@ -11,12 +11,10 @@ A checkpoint is a dictionary of plain values and tensors:
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from diffusion_utilities import NoiseSchedule, default_device, save_weights
 from going_further.schedules import SCHEDULES
 from going_further.unet import UNet

@@ -8,14 +8,11 @@ of the range of pictures, and a short walk does not come back.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import torch.nn as nn
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from diffusion_utilities import NoiseSchedule, predict_x0
 
 

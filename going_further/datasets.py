@@ -6,7 +6,6 @@ are the classes.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,6 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.datasets import CIFAR10, MNIST, ImageFolder
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from diffusion_utilities import CLASS_NAMES, load_sprites, sprite_tensors
 
 FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP")  # what ImageFolder lists; others may call other programs

@@ -7,17 +7,14 @@ variational bound: how many bits the model would need to store a picture exactly
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from diffusion_utilities import (
     NoiseSchedule,
     _at,

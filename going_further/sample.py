@@ -23,7 +23,8 @@ from PIL import Image
 from torch import Tensor
 from torchvision.utils import make_grid
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+if not __package__:  # started by its path
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 from diffusion_utilities import (
     guided_noise,
     predict_x0,

@@ -7,17 +7,14 @@ noise ratio of level t is SNR = ᾱ_t / (1-ᾱ_t); :func:`plot` shows schedules 
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable
 from itertools import cycle
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from diffusion_utilities import NoiseSchedule, linear_schedule
 
 MAX_BETA = 0.999  # a step that removes nearly all that is left, but not all: with ᾱ_T = 0 there is no way back

@@ -30,7 +30,8 @@ from torch import Tensor
 from torchvision.utils import make_grid, save_image
 from tqdm import tqdm
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+if not __package__:  # started by its path
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 from diffusion_utilities import ROOT, augment, ema_update, sample_dpm_context, save_weights
 from going_further import checkpoints, datasets
 from going_further.clipping import Clipped

@@ -1,14 +1,11 @@
 """What all tests share: tiny networks, fake noise predictors, a clean slate before and after each test."""
 
-import sys
-from pathlib import Path
 
 import matplotlib
 import numpy as np
 import pytest
 import torch
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 matplotlib.use("Agg")
 torch.set_num_threads(1)  # the networks are tiny: threads would cost more than they bring
 

@@ -5,7 +5,7 @@ refuses is refused: operations between devices, a generator of the other device,
 recorded in the place of kernels, and what would make a recording fail, such as waiting for a number, fails. Not seen
 are speed, memory, other roundings, and what a single kernel cannot do.
 
-A whole notebook, cell by cell:  python tests/pretended_gpu.py L1_Sampling/L1_Sampling.ipynb
+A whole notebook, cell by cell:  python -m tests.pretended_gpu L1_Sampling/L1_Sampling.ipynb
 """
 
 from __future__ import annotations

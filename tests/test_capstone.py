@@ -459,7 +459,7 @@ def start_training(tmp_path, monkeypatch):
     if not NOTEBOOK.exists():
         pytest.skip("Capstone.ipynb is not there yet")
     monkeypatch.syspath_prepend(ROOT / "weights")
-    from muon import MuonAndAdamW
+    from weights.muon import MuonAndAdamW
 
     cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
     sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]

@@ -4,16 +4,14 @@ import hashlib
 import json
 import os
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT / "weights"), str(ROOT / "tests" / "benchmarks")]
-import card
-import report
-from measure import FRONTIER
+from tests.benchmarks import report
+from weights import card
+from weights.measure import FRONTIER
 
 PREPARE = """
 from diffusion_utilities import *
@@ -136,7 +134,7 @@ def test_tables_of_the_model_card_are_those_of_the_stored_runs():
     metrics = json.loads((ROOT / "weights" / "metrics.json").read_text())
     text = (ROOT / "weights" / "README.md").read_text(encoding="utf-8")
     assert set(re.findall(r"<!-- (\w+) -->", text)) == set(card.TABLES)
-    assert card.with_blocks(text, metrics) == text, "run python weights/card.py"
+    assert card.with_blocks(text, metrics) == text, "run python -m weights.card"
     hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (ROOT / "weights").glob("*.pth")}
     assert hashes.items() >= metrics["sha256"].items()
 
@@ -147,7 +145,7 @@ def test_tables_of_speed_are_those_of_the_stored_run():
     assert set(re.findall(r"<!-- bench (\w+) -->", "".join(texts))) == set(report.BLOCKS)
     for page, text in zip(report.PAGES, texts, strict=True):
         assert card.with_blocks(text, results, report.BLOCKS, "bench ") == text, (
-            f"{page.name}: run python tests/benchmarks/report.py"
+            f"{page.name}: run python -m tests.benchmarks.report"
         )
 
 

@@ -23,7 +23,7 @@ NAMES = ("def noise_loss", "def learning_rate", "def training_step", "def draw_l
 def lab(tmp_path, make_model, monkeypatch):
     """The cells that define the loop, run with a tiny network and a set of 64 pictures."""
     monkeypatch.syspath_prepend(ROOT / "weights")
-    from muon import MuonAndAdamW
+    from weights.muon import MuonAndAdamW
 
     model = make_model(seed=0).to(memory_format=torch.channels_last)
     space = {name: getattr(du, name) for name in du.__all__}

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 spec = importlib.util.spec_from_file_location("make_weights", ROOT / "weights" / "make_weights.py")
 make_weights = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(make_weights)
-import muon
+from weights import muon
 
 TINY_RUN = f"""
 import importlib.util, sys, torch

@@ -5,9 +5,9 @@ import copy
 import numpy as np
 import pytest
 import torch
-from pretended_gpu import OnGpu, pretended_gpu
 
 import diffusion_utilities as du
+from tests.pretended_gpu import OnGpu, pretended_gpu
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="there is a real GPU")
 

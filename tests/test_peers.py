@@ -1,15 +1,11 @@
 """The peers: each has the mistake that it is named for, and no other. And how networks are measured."""
 
-import sys
 
 import pytest
 import torch
 
 import diffusion_utilities as du
-
-sys.path.insert(0, str(du.ROOT / "weights"))
-import measure
-import peers
+from weights import measure, peers
 
 
 def test_missing_root_changes_the_noise_only():

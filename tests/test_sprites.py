@@ -12,9 +12,8 @@ import pytest
 from scipy.ndimage import label
 
 DATA = Path(__file__).resolve().parent.parent / "data"
-sys.path.insert(0, str(DATA))
-import make_sprites
-from sprite_art.canvas import OUTLINE, RAMPS, Canvas, ellipse
+from data import make_sprites
+from data.sprite_art.canvas import OUTLINE, RAMPS, Canvas, ellipse
 
 
 @pytest.fixture(scope="module")

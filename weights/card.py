@@ -1,16 +1,15 @@
-"""Write the tables of ``README.md`` from ``metrics.json``, so that none is typed: ``python weights/card.py``."""
+"""Write the tables of ``README.md`` from ``metrics.json``, so that none is typed: ``python -m weights.card``."""
 
 from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
-WEIGHTS_DIR = Path(__file__).resolve().parent
-sys.path.insert(0, str(WEIGHTS_DIR.parent))
 from diffusion_utilities import CLASS_NAMES
+
+WEIGHTS_DIR = Path(__file__).resolve().parent
 
 TEN_STEPS = "DPM-Solver++, η = ∞, 10 steps"
 PEER_WORDS = {

@@ -1,11 +1,11 @@
 """Make the files of this folder from the sprites in ``data/``.
 
-    python weights/make_weights.py                        # all of them, then measure
-    python weights/make_weights.py classifier             # sprite_classifier.pth
-    python weights/make_weights.py unconditional          # model_0, _4, _8, _31 and model_trained.pth
-    python weights/make_weights.py context                # context_model_31 and context_model_trained.pth
-    python weights/make_weights.py peers                  # other recipes, for comparison: figures and pictures only
-    python weights/make_weights.py --evaluate             # measure the files that are there, into metrics.json
+    python -m weights.make_weights                        # all of them, then measure
+    python -m weights.make_weights classifier             # sprite_classifier.pth
+    python -m weights.make_weights unconditional          # model_0, _4, _8, _31 and model_trained.pth
+    python -m weights.make_weights context                # context_model_31 and context_model_trained.pth
+    python -m weights.make_weights peers                  # other recipes, for comparison: figures and pictures only
+    python -m weights.make_weights --evaluate             # measure the files that are there, into metrics.json
 
 A run of the networks may be stopped at any moment (the classifier, half a minute, starts anew). The same command goes
 on at the last finished epoch and ends with the same weights as a run that was not stopped, because all randomness of an
@@ -22,7 +22,6 @@ import json
 import math
 import os
 import platform
-import sys
 import time
 from collections.abc import Callable
 from itertools import islice
@@ -33,13 +32,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
-
-WEIGHTS_DIR = Path(__file__).resolve().parent
-DATA_DIR = WEIGHTS_DIR.parent / "data"
-sys.path[:0] = [str(WEIGHTS_DIR), str(WEIGHTS_DIR.parent)]
-from measure import Ruler, measure_context, measure_epochs, measure_frontier, measure_peer, measure_unconditional
-from muon import MuonAndAdamW
-from peers import DiffusersUnet, perturb_without_root, random_shortcut_unet
 
 from diffusion_utilities import (
     CLASS_NAMES,
@@ -55,7 +47,19 @@ from diffusion_utilities import (
     sprite_batches,
     sprite_tensors,
 )
+from weights.measure import (
+    Ruler,
+    measure_context,
+    measure_epochs,
+    measure_frontier,
+    measure_peer,
+    measure_unconditional,
+)
+from weights.muon import MuonAndAdamW
+from weights.peers import DiffusersUnet, perturb_without_root, random_shortcut_unet
 
+WEIGHTS_DIR = Path(__file__).resolve().parent
+DATA_DIR = WEIGHTS_DIR.parent / "data"
 SPRITES = DATA_DIR / "sprites_1788_16x16.npy"
 LABELS = DATA_DIR / "sprite_labels_nc_1788_16x16.npy"
 CAPTIONS = DATA_DIR / "sprite_captions_1788.csv"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import math
-import sys
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -17,12 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-ROOT = Path(__file__).resolve().parent.parent
-DOCS = ROOT / "docs"
-sys.path[:0] = [str(ROOT), str(ROOT / "data"), str(DOCS)]
-from make_pictures import mosaic
-from make_sprites import fresh_sprites, to_arrays
-
+from data.make_sprites import fresh_sprites, to_arrays
 from diffusion_utilities import (
     CLASS_NAMES,
     background_error,
@@ -40,6 +34,9 @@ from diffusion_utilities import (
     sprite_batches,
     sprite_tensors,
 )
+from docs.make_pictures import mosaic
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 SEEDS = (0, 1, 2)
 FRESH_SEED = 100  # seed i has the reference of generator seed 100 + i, and for the floor that of 200 + i

@@ -12,14 +12,10 @@ Written from that description, for measuring only.
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import torch
 import torch.nn as nn
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from diffusion_utilities import ContextUnet, NoiseSchedule
 
 

@@ -1,7 +1,7 @@
 """How fast sampling and training are: the plain loop and ours, side by side in one run. ``make bench`` calls this.
 
-    python tests/benchmarks/bench.py     # about 25 minutes; writes results.json
-    python tests/benchmarks/report.py    # from there the tables of README.md and docs/SPEED.md
+    python -m tests.benchmarks.bench     # about 25 minutes; writes results.json
+    python -m tests.benchmarks.report    # from there the tables of README.md and docs/SPEED.md
 
 What is compared runs in turn, round by round, so that a busy moment of the machine does not hit one way alone. All of
 it runs on the GPU where there is one. The plain loop is written out, as a learner writes it after Lab 1; of the module
@@ -32,10 +32,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).resolve().parent / "results.json"
-sys.path[:0] = [str(ROOT), str(ROOT / "data")]
-from make_sprites import fresh_sprites, to_arrays
-
 import diffusion_utilities as du
+from data.make_sprites import fresh_sprites, to_arrays
 
 DEVICE = du.default_device()
 SPRITES = ROOT / "data" / "sprites_1788_16x16.npy"

@@ -1,19 +1,17 @@
 """Write the tables of README.md and docs/SPEED.md from results.json, so that none is typed.
 
-python tests/benchmarks/report.py
+python -m tests.benchmarks.report
 """
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).resolve().parent / "results.json"
 PAGES = [ROOT / "README.md", ROOT / "docs" / "SPEED.md"]
-sys.path.insert(0, str(ROOT / "weights"))
-from card import table, with_blocks
+from weights.card import table, with_blocks
 
 TITLES = {
     "passes": "one pass of the network, 32 sprites",

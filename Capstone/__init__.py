@@ -1,0 +1,1 @@
+"""The capstone, and the reader of folders of pictures."""

@@ -1,0 +1,1 @@
+"""Lab 1, its exercise sheet, its checks and its clinic."""

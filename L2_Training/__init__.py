@@ -1,0 +1,1 @@
+"""Lab 2, its exercise sheet, its checks and its clinic."""

@@ -1,0 +1,1 @@
+"""The sprites, and the program that draws them."""

@@ -1,0 +1,1 @@
+"""Glossary, speed, pictures, and the program that makes the pictures."""

@@ -1,0 +1,1 @@
+"""What `make bench` runs, and what writes its tables."""

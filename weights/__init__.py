@@ -1,0 +1,1 @@
+"""The trained networks, and the programs that make and measure them."""
