@@ -396,11 +396,11 @@ def perturb_input(x: Tensor, t: int | Tensor, noise: Tensor, schedule: NoiseSche
     """Noise clean pictures to level t in one step: x_t = √ᾱ_t x_0 + √(1-ᾱ_t) ε (DDPM, equation 4).
 
     Args:
-        x: clean pictures x_0 (n, 3, h, w).
+        x: clean pictures x_0 (n, 3, h, w), or one of them (3, h, w) for many noises.
         t: noise level 0 … T, one for all or an integer tensor (n,).
-        noise: ε, standard normal, same shape as x.
+        noise: ε, standard normal, same shape as x, or (n, 3, h, w) for one x.
     """
-    check.same_shape(x=x, noise=noise)
+    check.noise(x, noise)
     ab_t = ab_at(schedule or _default_schedule(), t, x)
     return ab_t.sqrt() * x + (1 - ab_t).sqrt() * noise
 

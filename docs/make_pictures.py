@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -10,39 +9,48 @@ import numpy as np
 import torch
 from PIL import Image
 
-from diffusion_utilities import sample_ddim, sample_ddim_context, sample_ddpm, sample_ddpm_context, to_unit
+from diffusion_utilities import (
+    mosaic,
+    sample_ddim,
+    sample_ddim_context,
+    sample_ddpm,
+    sample_ddpm_context,
+)
+from support.files import read_json, replacing
 
 DOCS = Path(__file__).resolve().parent
 
 
-def mosaic(sprites: torch.Tensor | np.ndarray, rows: int, scale: int) -> Image.Image:
+def picture(sprites: torch.Tensor | np.ndarray, rows: int = 8, scale: int = 3) -> Image.Image:
     """Sprites (n, 3, 16, 16) as one picture of ``rows`` rows, every pixel a square of ``scale``."""
-    cells = np.pad(to_unit(sprites), ((0, 0), (1, 1), (1, 1), (0, 0)), constant_values=1)  # (n, 18, 18, 3)
-    columns = len(cells) // rows
-    grid = cells.reshape(rows, columns, 18, 18, 3).swapaxes(1, 2).reshape(rows * 18, columns * 18, 3)
-    image = Image.fromarray((grid * 255).round().astype(np.uint8))
-    return image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
+    return Image.fromarray((mosaic(sprites, rows, scale) * 255).round().astype(np.uint8))
+
+
+def save_mosaic(sprites: torch.Tensor, path: Path, **options: int) -> None:
+    """Write a :func:`picture` as PNG."""
+    with replacing(path) as part:
+        picture(sprites, **options).save(part, optimize=True)
 
 
 def draw_loss_curve(path: Path) -> None:
     """The error of each epoch of the shipped runs, from ``weights/metrics.json``."""
-    metrics = json.loads((DOCS.parent / "weights" / "metrics.json").read_text())
+    metrics = read_json(DOCS.parent / "weights" / "metrics.json")
     fig, ax = plt.subplots(figsize=(6, 2.8), layout="constrained")
     for name, line in (("unconditional", "-"), ("context", "--")):
         ax.plot(metrics[name]["loss_per_epoch"], line, label=name)
     ax.set(xlabel="epoch", ylabel="squared error of the noise", yscale="log")
     ax.legend()
     ax.grid(alpha=0.3, which="both")
-    fig.savefig(path, dpi=100)
+    with replacing(path) as part:
+        fig.savefig(part, dpi=100)
 
 
 def main() -> None:
     _, frames = sample_ddpm(30, save_rate=25, seed=1)
-    pictures = [mosaic(frame, rows=3, scale=3) for frame in frames]
+    pictures = [picture(frame, rows=3) for frame in frames]
     durations = [160] * (len(pictures) - 1) + [3000]  # milliseconds; the result stays
-    pictures[0].save(
-        DOCS / "sprites.gif", save_all=True, append_images=pictures[1:], duration=durations, loop=0, optimize=True
-    )
+    with replacing(DOCS / "sprites.gif") as part:
+        pictures[0].save(part, save_all=True, append_images=pictures[1:], duration=durations, loop=0, optimize=True)
 
     contexts = torch.cat([torch.eye(5), torch.zeros(1, 5), torch.eye(5)[:2]]).repeat_interleave(8, dim=0)
     draw_loss_curve(DOCS / "loss_curve.png")
@@ -53,7 +61,7 @@ def main() -> None:
         "context_25": sample_ddim_context(64, contexts, n=25, seed=0),
     }
     for name, (samples, _) in runs.items():
-        mosaic(samples, rows=8, scale=3).save(DOCS / f"samples_{name}.png", optimize=True)
+        save_mosaic(samples, DOCS / f"samples_{name}.png")
 
 
 if __name__ == "__main__":

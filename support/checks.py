@@ -50,6 +50,14 @@ def same_shape(**given: object) -> None:
         raise ValueError(f"expected tensors of one shape, got {shapes}")
 
 
+def noise(x: object, given: object) -> None:
+    """Noise for pictures: of their shape, or a batch of such."""
+    same_shape(x=x)
+    same_shape(noise=given)
+    if given.shape[given.ndim - x.ndim :] != x.shape:
+        raise ValueError(f"expected noise of the shape of x, {tuple(x.shape)}, got {tuple(given.shape)}")
+
+
 def level(t: int | Tensor, least: int, timesteps: int) -> int:
     """One noise level for all pictures, as an int; a tensor of one whole number will do."""
     if isinstance(t, Tensor) and t.numel() == 1 and not t.is_floating_point() and t.dtype != torch.bool:

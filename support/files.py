@@ -180,6 +180,22 @@ def _check_hash(path: Path) -> None:
         )
 
 
+def read_json(path: str | Path) -> dict:
+    """The dictionary in a JSON file.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is damaged, or holds something else.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} is not a complete JSON file: {_one_line(error)}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"expected a dictionary in {path}, got {type(content).__name__}")
+    return content
+
+
 def sha256(path: str | Path) -> str:
     """The SHA-256 of a file, in hexadecimal digits."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()

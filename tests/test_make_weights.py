@@ -1,42 +1,47 @@
 """Training: it learns, and a run that was killed ends like one that was not."""
 
-import importlib.util
+import dataclasses
+import math
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 import diffusion_utilities as du
+from support import training
+from support.training import Recipe, Run, alone, learning_rate, loss_weight
+from weights import make_weights, muon
 
 ROOT = Path(__file__).resolve().parent.parent
-spec = importlib.util.spec_from_file_location("make_weights", ROOT / "weights" / "make_weights.py")
-make_weights = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(make_weights)
-from weights import muon
+TINY = Recipe(epochs=1, largest_weight=5.0)
+TINY_CONTEXT = replace(TINY, context_dropout=0.1, largest_weight=math.inf)
 
-TINY_RUN = f"""
-import importlib.util, sys, torch
-spec = importlib.util.spec_from_file_location("make_weights", {str(ROOT / "weights" / "make_weights.py")!r})
-make_weights = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(make_weights)
+TINY_RUN = """
+import sys, torch
+from dataclasses import replace
 from pathlib import Path
+from weights import make_weights
 torch.set_num_threads(1)
 generator = torch.Generator().manual_seed(0)
 images = torch.rand(128, 3, 16, 16, generator=generator) * 2 - 1
 labels = torch.eye(5)[torch.arange(128) % 5]
+recipe = replace(make_weights.CONTEXT, epochs=6, views=3)
 print("ready", flush=True)
-figures = make_weights.train_network("context", images, labels, Path(sys.argv[1]), context=True, epochs=6, views=3, n_feat=8)
+figures = make_weights.train_network("context", images, labels, Path(sys.argv[1]), recipe, n_feat=8)
 print(figures["loss_per_epoch"])
-"""  # noqa: E501
+"""
 
 
 def run_tiny(folder, kill_after_epochs=None):
     """Train in a process of its own; with ``kill_after_epochs``, kill -9 it once that many checkpoints were written."""
-    process = subprocess.Popen([sys.executable, "-c", TINY_RUN, str(folder)], stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-c", TINY_RUN, str(folder)], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
     if kill_after_epochs is None:
         out, _ = process.communicate()
         assert process.returncode == 0
@@ -67,9 +72,8 @@ def test_loss_falls_and_the_epochs_of_the_course_are_kept(tmp_path):
     images = torch.ones(64, 3, 16, 16)
     images[:, :, 4:12, 4:12] = -1
     labels = torch.eye(5)[torch.arange(64) % 5]
-    figures = make_weights.train_network(
-        "unconditional", images, labels, tmp_path, context=False, epochs=9, views=12, n_feat=8
-    )
+    recipe = replace(TINY, epochs=9, views=12)
+    figures = make_weights.train_network("unconditional", images, labels, tmp_path, recipe, n_feat=8)
     losses = figures["loss_per_epoch"]
     assert losses[-1] < 0.7 * losses[0]
     kept = {path.name for path in tmp_path.glob("*.pth")}
@@ -77,7 +81,7 @@ def test_loss_falls_and_the_epochs_of_the_course_are_kept(tmp_path):
 
 
 def test_learning_rate_rises_then_falls_to_zero():
-    rates = [make_weights.learning_rate(step, 1000) for step in range(1000)]
+    rates = [learning_rate(step, 1000) for step in range(1000)]
     peak = rates.index(max(rates))
     assert rates[0] < 0.02 and max(rates) == 1
     assert rates[: peak + 1] == sorted(rates[: peak + 1])
@@ -96,9 +100,9 @@ def test_errors_count_as_those_of_v_up_to_the_largest_weight():
         return ab_t.sqrt() * eps - (1 - ab_t).sqrt() * x0
 
     of_v = (v(pred_noise) - v(noise)).square() / (pred_noise - noise).square()
-    torch.testing.assert_close(make_weights.loss_weight(t, schedule).double(), of_v.clamp(max=5), rtol=1e-5, atol=0)
+    torch.testing.assert_close(loss_weight(t, schedule, 5.0).double(), of_v.clamp(max=5), rtol=1e-5, atol=0)
     assert of_v[2] < 5 < of_v[3]  # the bound matters at high noise only
-    unbounded = make_weights.loss_weight(t, schedule, make_weights.LARGEST_CONTEXT_WEIGHT)
+    unbounded = loss_weight(t, schedule, math.inf)
     torch.testing.assert_close(unbounded.double(), of_v, rtol=1e-5, atol=0)
 
 
@@ -140,7 +144,7 @@ def test_optimizer_at_rate_zero_changes_nothing(make_model):
     assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
 
 
-def test_context_is_hidden_from_a_tenth_of_the_pictures(monkeypatch):
+def test_context_is_hidden_from_a_tenth_of_the_pictures(tmp_path):
     seen = []
 
     class Spy(torch.nn.Module):
@@ -158,8 +162,8 @@ def test_context_is_hidden_from_a_tenth_of_the_pictures(monkeypatch):
         def step(self, factor):
             pass
 
-    model, ema, optimizer = Spy(), Spy(), StandStill()
-    make_weights.train_epoch(model, ema, optimizer, images, labels, 0, 1, 60, context=True, bf16=False)
+    recipe = replace(TINY_CONTEXT, views=60)
+    Run(recipe, Spy(), StandStill(), images, labels, tmp_path / "run.checkpoint").train_epoch()
     c = torch.cat([c for _, c in seen])
     hidden = (c == 0).all(dim=1)
     assert hidden.float().mean().item() == pytest.approx(0.1, abs=0.02)  # 3840 draws: three deviations are 0.015
@@ -168,29 +172,75 @@ def test_context_is_hidden_from_a_tenth_of_the_pictures(monkeypatch):
     assert t.min().round() == 1 and t.max().round() == 500  # t = T is drawn as well, t = 0 never
 
 
-def test_checkpoint_of_another_run_is_refused(tmp_path):
-    images, labels = torch.zeros(64, 3, 16, 16), torch.eye(5)[torch.arange(64) % 5]
-    tiny = {"context": True, "epochs": 1, "views": 1, "n_feat": 8}
-    (tmp_path / "run").mkdir()
-    save = make_weights.save_weights
-    save(
-        {"settings": {"context": True, "epochs": 32, "steps": 9, "n_feat": 64}}, tmp_path / "run" / "context.checkpoint"
-    )
-    with pytest.raises(ValueError, match="delete it to begin anew"):
-        make_weights.train_network("context", images, labels, tmp_path / "run", **tiny)
-    make_weights.train_network("context", images, labels, tmp_path / "other", **tiny)
-    files = {path.name for path in (tmp_path / "other").iterdir()}
-    assert files == {"context.checkpoint", "context_model_trained.pth"}
+IMAGES, LABELS = torch.zeros(64, 3, 16, 16), torch.eye(5)[torch.arange(64) % 5]
+OTHER = {
+    "epochs": 2, "views": 2, "batch_size": 32, "rate": 0.5, "warmup_steps": 7, "ema_decay": 0.99,
+    "context_dropout": 0.2, "largest_weight": 5.0, "seed": 1, "bf16": True,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A folder in which a run has ended, and left its checkpoint."""
+    folder = tmp_path_factory.mktemp("finished")
+    make_weights.train_network("context", IMAGES, LABELS, folder, TINY_CONTEXT, n_feat=8)
+    assert {path.name for path in folder.iterdir()} == {"context.checkpoint", "context_model_trained.pth"}
+    return folder
+
+
+def test_every_setting_of_a_recipe_is_tried_below():
+    assert OTHER.keys() | {"data", "start"} == {field.name for field in dataclasses.fields(Recipe)}
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_a_resume_with_another_setting_is_refused_and_names_it(name, finished):
+    recipe = replace(TINY_CONTEXT, **{name: OTHER[name]})
+    with pytest.raises(ValueError, match=f"{name} was .*, is now .*delete it to begin anew") as refusal:
+        make_weights.train_network("context", IMAGES, LABELS, finished, recipe, n_feat=8)
+    assert str(refusal.value).count(" was ") == 1
+
+
+def test_a_resume_with_other_pictures_labels_or_start_is_refused(finished, tmp_path):
+    start = tmp_path / "start.pth"
+    du.save_weights(du.ContextUnet(3, 8, 5, 16).state_dict(), start)
+    for name, images, labels, options in (
+        ("data", IMAGES + 0.1, LABELS, {}),
+        ("data", IMAGES, LABELS.roll(1, 0), {}),
+        ("start", IMAGES, LABELS, {"start": start}),
+    ):
+        with pytest.raises(ValueError, match=f"{name} was "):
+            make_weights.train_network("context", images, labels, finished, TINY_CONTEXT, n_feat=8, **options)
+
+
+@pytest.mark.parametrize("content", [{}, {"recipe": 3}, {"recipe": {}}, [1, 2], {"settings": {"epochs": 32}}])
+def test_a_checkpoint_that_is_none_of_a_run_is_refused(content, tmp_path):
+    du.save_weights(content, tmp_path / "context.checkpoint")
+    with pytest.raises(ValueError, match=r"context\.checkpoint is "):
+        make_weights.train_network("context", IMAGES, LABELS, tmp_path, TINY_CONTEXT, n_feat=8)
+
+
+def test_two_runs_in_one_place_are_noticed_before_the_first_checkpoint(tmp_path):
+    with alone(tmp_path / "context.checkpoint"):
+        with pytest.raises(ValueError, match="another run is writing"):
+            make_weights.train_network("context", IMAGES, LABELS, tmp_path, TINY_CONTEXT, n_feat=8)
+    assert not list(tmp_path.glob("*"))
+
+
+@pytest.mark.parametrize(
+    "bad", [{"epochs": 0}, {"epochs": True}, {"views": 1.5}, {"batch_size": "64"}, {"rate": 0.0}, {"rate": math.nan},
+            {"ema_decay": 1.5}, {"context_dropout": -0.1}, {"largest_weight": 0}, {"seed": -1}, {"warmup_steps": -1}],
+)  # fmt: skip
+def test_impossible_recipes_are_refused(bad):
+    with pytest.raises(ValueError, match="expected"):
+        Recipe(**{"epochs": 1} | bad)
 
 
 def test_context_run_starts_from_the_given_weights(tmp_path, monkeypatch):
-    monkeypatch.setattr(make_weights, "learning_rate", lambda step, n_steps: 0.0)
-    images, labels = torch.zeros(64, 3, 16, 16), torch.eye(5)[torch.arange(64) % 5]
-    start = make_weights.ContextUnet(3, 8, 5, 16)
-    make_weights.save_weights(start.state_dict(), tmp_path / "start.pth")
-    make_weights.train_network(
-        "context", images, labels, tmp_path, context=True, epochs=1, views=1, n_feat=8, start=tmp_path / "start.pth"
-    )
+    monkeypatch.setattr(training, "learning_rate", lambda *arguments: 0.0)
+    start = du.ContextUnet(3, 8, 5, 16)
+    du.save_weights(start.state_dict(), tmp_path / "start.pth")
+    options = {"n_feat": 8, "start": tmp_path / "start.pth"}
+    make_weights.train_network("context", IMAGES, LABELS, tmp_path, TINY_CONTEXT, **options)
     trained = torch.load(tmp_path / "context_model_trained.pth", weights_only=True)
     for key, value in start.named_parameters():
         assert torch.equal(trained[key], value), key
@@ -198,12 +248,12 @@ def test_context_run_starts_from_the_given_weights(tmp_path, monkeypatch):
 
 def test_last_epoch_of_the_context_run_is_kept(tmp_path, monkeypatch):
     monkeypatch.setitem(make_weights.KEPT_EPOCHS, "context", (1,))
-    images, labels = torch.zeros(64, 3, 16, 16), torch.eye(5)[torch.arange(64) % 5]
-    make_weights.train_network("context", images, labels, tmp_path, context=True, epochs=2, views=1, n_feat=8)
+    recipe = replace(TINY_CONTEXT, epochs=2)
+    make_weights.train_network("context", IMAGES, LABELS, tmp_path, recipe, n_feat=8)
     assert {path.name for path in tmp_path.glob("*.pth")} == {"context_model_1.pth", "context_model_trained.pth"}
 
 
 def test_command_refuses_unknown_runs():
-    command = [sys.executable, str(ROOT / "weights" / "make_weights.py"), "unconditionnal"]
-    result = subprocess.run(command, capture_output=True, text=True)
+    command = [sys.executable, "-m", "weights.make_weights", "unconditionnal"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert result.returncode == 2 and "unconditionnal" in result.stderr and "Traceback" not in result.stderr

@@ -5,6 +5,8 @@ import pytest
 import torch
 
 import diffusion_utilities as du
+from support.quality import spread
+from support.training import with_recomputed_batch_norm
 from weights import measure, peers
 
 
@@ -43,7 +45,7 @@ def test_diffusers_network_is_of_our_size_and_told_the_level():
 
 
 def test_spread_is_mean_and_sample_deviation():
-    assert measure.spread([1.0, 2.0, 3.0]) == {"mean": 2.0, "std": 1.0}
+    assert spread([1.0, 2.0, 3.0]) == {"mean": 2.0, "std": 1.0}
 
 
 def test_drawing_in_batches_is_repeatable_and_gives_each_its_context(tiny_model, monkeypatch):
@@ -58,11 +60,11 @@ def test_drawing_in_batches_is_repeatable_and_gives_each_its_context(tiny_model,
     torch.testing.assert_close(x[8:], third)
 
 
-def test_settled_statistics_are_those_of_the_batches(make_model):
+def test_recomputed_statistics_are_those_of_the_batches(make_model):
     images, labels = torch.rand(64, 3, 16, 16) * 2 - 1, torch.eye(5)[torch.arange(64) % 5]
     model = make_model(seed=0).eval()
     before = {key: value.clone() for key, value in model.state_dict().items()}
-    settled = measure.settled(model, images, labels, batches=3)
+    settled = with_recomputed_batch_norm(model, images, labels, batches=3)
     assert not settled.training and settled.init_conv.conv1[1].num_batches_tracked == 3
     assert (settled.init_conv.conv1[1].running_var - model.init_conv.conv1[1].running_var).abs().max() > 1e-3
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Callable
 from pathlib import Path
 
 from diffusion_utilities import CLASS_NAMES
+from support.files import read_json
+from support.tables import pm, table, with_blocks, write_text
 
 WEIGHTS_DIR = Path(__file__).resolve().parent
 
@@ -19,17 +18,6 @@ PEER_WORDS = {
     "public_recipe": "the public recipe, both mistakes",
     "diffusers": "diffusers' UNet2DModel",
 }
-
-
-def table(head: list[str], rows: list[list[object]]) -> str:
-    """A Markdown table; all columns but the first are numbers, on the right."""
-    lines = [head, [":--"] + ["--:"] * (len(head) - 1), *rows]
-    return "\n".join("| " + " | ".join(str(cell) for cell in line) + " |" for line in lines)
-
-
-def pm(figure: dict, digits: int = 2) -> str:
-    """Mean ± standard deviation."""
-    return f"{figure['mean']:.{digits}f} ± {figure['std']:.{digits}f}"
 
 
 def percent(figure: dict) -> str:
@@ -144,19 +132,10 @@ def frontier(metrics: dict) -> str:
 TABLES = {f.__name__: f for f in (files, runs, quality, goals, copying, context, peers, variants, frontier)}
 
 
-def with_blocks(text: str, figures: dict, blocks: dict[str, Callable] = TABLES, prefix: str = "") -> str:
-    """A page with each block from ``<!-- prefixNAME -->`` to ``<!-- / -->`` made anew by the function of that name."""
-
-    def made(match: re.Match) -> str:
-        return f"<!-- {prefix}{match[1]} -->\n{blocks[match[1]](figures)}\n<!-- / -->"
-
-    return re.sub(rf"<!-- {prefix}(\w+) -->\n.*?<!-- / -->", made, text, flags=re.DOTALL)
-
-
 def main() -> None:
-    metrics = json.loads((WEIGHTS_DIR / "metrics.json").read_text())
+    metrics = read_json(WEIGHTS_DIR / "metrics.json")
     card = WEIGHTS_DIR / "README.md"
-    card.write_text(with_blocks(card.read_text(encoding="utf-8"), metrics), encoding="utf-8")
+    write_text(card, with_blocks(card.read_text(encoding="utf-8"), metrics, TABLES))
 
 
 if __name__ == "__main__":

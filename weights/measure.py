@@ -9,37 +9,25 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable
-from itertools import islice
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from data.make_sprites import fresh_sprites, to_arrays
 from diffusion_utilities import (
     CLASS_NAMES,
-    background_error,
     class_accuracy,
-    frechet_sprite_distance,
-    linear_schedule,
-    load_classifier,
     load_pretrained,
-    nearest_sprite,
-    perturb_input,
-    precision_recall,
     sample_ddim_context,
     sample_ddpm_context,
     sample_dpm_context,
-    sprite_batches,
-    sprite_tensors,
 )
-from docs.make_pictures import mosaic
+from docs.make_pictures import save_mosaic
+from support.quality import SEEDS, Ruler, spread
+from support.training import with_recomputed_batch_norm
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
-SEEDS = (0, 1, 2)
-FRESH_SEED = 100  # seed i has the reference of generator seed 100 + i, and for the floor that of 200 + i
 BATCH = 149  # 12 batches make 1,788 samples
 GUIDANCE = (1, 2, 3)
 FRONTIER = {
@@ -49,11 +37,6 @@ FRONTIER = {
     "DPM-Solver++, η = 1": (sample_dpm_context, (5, 10, 15, 20, 25), {"eta": 1.0}),
     "DPM-Solver++, η = ∞": (sample_dpm_context, (3, 5, 6, 8, 10, 15, 20, 25, 50), {"eta": math.inf}),
 }
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    """Mean and standard deviation of one figure over the seeds."""
-    return {"mean": round(float(np.mean(values)), 4), "std": round(float(np.std(values, ddof=1)), 4)}
 
 
 def draw(sample: Callable, count: int, seed: int, context: Tensor | None, bf16: bool, **options: object) -> Tensor:
@@ -67,61 +50,6 @@ def draw(sample: Callable, count: int, seed: int, context: Tensor | None, bf16: 
             )
         samples.append(x.float())
     return torch.cat(samples)
-
-
-class Ruler:
-    """What samples are measured against: the classifier, the training sprites, and for each seed fresh sprites."""
-
-    def __init__(self, images: Tensor) -> None:
-        self.images, self.classifier = images, load_classifier(images.device)
-        self.fresh = [self._fresh(FRESH_SEED + seed) for seed in SEEDS]
-        self.other_fresh = [self._fresh(2 * FRESH_SEED + seed) for seed in SEEDS]
-
-    def _fresh(self, seed: int) -> Tensor:
-        return sprite_tensors(*to_arrays(fresh_sprites(len(self.images), seed)), self.images.device)[0]
-
-    def fsd(self, sets: list[Tensor]) -> dict[str, float]:
-        """The Fréchet sprite distance of three sets of pictures, one a seed. Pictures count as they are shown."""
-        pairs = zip(sets, self.fresh, strict=True)
-        return spread([frechet_sprite_distance(x.clamp(-1, 1), fresh, self.classifier) for x, fresh in pairs])
-
-    def quality(self, sets: list[Tensor]) -> dict[str, dict[str, float]]:
-        """All figures of three sets of pictures, one a seed."""
-        sets = [x.clamp(-1, 1) for x in sets]
-        both = [precision_recall(x, fresh, self.classifier) for x, fresh in zip(sets, self.fresh, strict=True)]
-        return {
-            "fsd": self.fsd(sets),
-            "precision": spread([precision for precision, _ in both]),
-            "recall": spread([recall for _, recall in both]),
-            "background_error": spread([background_error(x, self.images) for x in sets]),
-        }
-
-    def copying(self, sets: list[Tensor]) -> dict[str, dict[str, float]]:
-        """Quantiles of the distance to the nearest training sprite; mirrored sprites count, as nearest_sprite has it.
-
-        In grey, a copy in other hues counts as well: turning hues leaves the mean of the three colours as it is.
-        """
-        figures = {}
-        for name, seen in {"colour": lambda x: x, "grey": lambda x: x.mean(dim=1, keepdim=True)}.items():
-            distances = [nearest_sprite(seen(x.clamp(-1, 1)), seen(self.images))[0] for x in sets]
-            for level in (0.0, 0.01, 0.1, 0.5):
-                figures[f"{name}, {level:.0%}"] = spread([d.quantile(level).item() for d in distances])
-        return figures
-
-
-def settled(model: torch.nn.Module, images: Tensor, labels: Tensor, batches: int = 200) -> torch.nn.Module:
-    """A copy whose batch-norm statistics are plain means over ``batches`` batches, the weights standing still."""
-    model, schedule = copy.deepcopy(model).train(), linear_schedule().to(images.device)
-    for module in model.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.reset_running_stats()
-            module.momentum = None  # a plain mean
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for x, _ in islice(sprite_batches(images, labels, min(64, len(images)), generator), batches):
-            t = torch.randint(1, 501, (len(x),), generator=generator).to(x.device)
-            model(perturb_input(x, t, torch.randn(x.shape, generator=generator).to(x), schedule), t / 500)
-    return model.eval()
 
 
 def measure_unconditional(ruler: Ruler, bf16: bool) -> dict:
@@ -158,7 +86,7 @@ def measure_epochs(ruler: Ruler, labels: Tensor, bf16: bool) -> dict:
     device = ruler.images.device
     by_epoch = {f"model_{epoch}": fsd(load_pretrained(f"model_{epoch}", device)) for epoch in (0, 4, 8, 31)}
     model = load_pretrained("model_trained", device)
-    norm = {"running statistics": fsd(model), "settled statistics": fsd(settled(model, ruler.images, labels))}
+    norm = {"running statistics": fsd(model), "recomputed statistics": fsd(with_recomputed_batch_norm(model, ruler.images, labels))}
 
     class BatchStatistics(torch.nn.Module):
         """The network with the statistics of the samples at hand, all of one noise level."""
@@ -211,7 +139,7 @@ def measure_frontier(ruler: Ruler, bf16: bool) -> dict:
 def measure_peer(name: str, model: torch.nn.Module, ruler: Ruler, bf16: bool) -> dict:
     """A network of the peers, sampled by DDIM in 25 steps; 64 samples become a picture."""
     sets = [draw(sample_ddim_context, len(ruler.images), seed, None, bf16, model=model, n=25) for seed in SEEDS]
-    mosaic(sets[0][:64], rows=8, scale=3).save(DOCS / f"peer_{name}.png", optimize=True)
+    save_mosaic(sets[0][:64], DOCS / f"peer_{name}.png")
     figures = ruler.quality(sets)
     print(name, figures, flush=True)
     return figures

@@ -5,13 +5,14 @@ python -m tests.benchmarks.report
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+
+from support.files import read_json
+from support.tables import table, with_blocks, write_text
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = Path(__file__).resolve().parent / "results.json"
 PAGES = [ROOT / "README.md", ROOT / "docs" / "SPEED.md"]
-from weights.card import table, with_blocks
 
 TITLES = {
     "passes": "one pass of the network, 32 sprites",
@@ -114,10 +115,9 @@ BLOCKS = {
 
 
 def main() -> None:
-    results = json.loads(RESULTS.read_text())
+    results = read_json(RESULTS)
     for page in PAGES:
-        text = with_blocks(page.read_text(encoding="utf-8"), results, BLOCKS, "bench ")
-        page.write_text(text, encoding="utf-8")
+        write_text(page, with_blocks(page.read_text(encoding="utf-8"), results, BLOCKS, "bench "))
 
 
 if __name__ == "__main__":
