@@ -43,7 +43,7 @@ from tqdm import tqdm
 import support.checks as check
 
 # isort: off
-from support.files import find_weights, load_sprites, read_state, save_weights, without_prefix
+from support.files import ROOT, find_weights, load_sprites, read_state, save_weights, without_prefix
 from support.pictures import compare_samples, film_strip, gen_tst_context, mosaic, norm_all, norm_torch
 from support.pictures import plot_grid, plot_sample, show_images, to_unit, unorm
 from support.quality import SpriteClassifier, background_error, class_accuracy, frechet_sprite_distance

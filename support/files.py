@@ -212,13 +212,13 @@ def load_sprites(sfilename: str | Path, lfilename: str | Path) -> tuple[np.ndarr
     try:
         sprites = check.sprites(sprites, 4)
         if len(sprites) == 0:
-            raise ValueError("expected sprites, got none")
+            raise ValueError(f"expected at least one sprite, got {sprites.dtype} {sprites.shape}")
     except ValueError as error:
         raise ValueError(f"{sfilename}: {error}") from None
-    with np.errstate(over="ignore"):
-        labels = labels.astype(np.float32) if labels.dtype.kind in "fiub" else labels
     try:
-        return sprites, check.labels(labels, len(sprites))
+        with np.errstate(over="ignore"):
+            labels = check.labels(labels, len(sprites)).astype(np.float32)
+        return sprites, check.labels(labels, len(sprites))  # some are too large for float32
     except ValueError as error:
         raise ValueError(f"{lfilename}: {error}") from None
 

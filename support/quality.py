@@ -151,15 +151,16 @@ def class_accuracy(samples: Tensor, context: Tensor, classifier: SpriteClassifie
         ValueError: samples that are not finite, or a context that is not one one-hot row for each of them.
     """
     _check_pictures(samples)
-    expected = (len(samples), classifier.class_head.out_features)
+    with evaluating(classifier):
+        scores = classifier(samples)[0]  # (n, classes)
+    expected = tuple(scores.shape)
     if not isinstance(context, Tensor) or context.shape != expected:
         got = tuple(context.shape) if isinstance(context, Tensor) else type(context).__name__
         raise ValueError(f"expected a context of shape {expected}, one row for each sample, got {got}")
     context = context.to(samples)
     if not (((context == 0) | (context == 1)).all() and (context.sum(dim=1) == 1).all()):
         raise ValueError("expected rows with one 1 and else 0: of a mixed context no class is the right one")
-    with evaluating(classifier):
-        right = classifier(samples)[0].argmax(dim=1) == context.argmax(dim=1)
+    right = scores.argmax(dim=1) == context.argmax(dim=1)
     return (context * right[:, None]).sum(dim=0) / context.sum(dim=0)
 
 

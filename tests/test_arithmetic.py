@@ -200,7 +200,7 @@ def test_ddim_adds_no_noise_on_the_step_to_zero(t):
 @pytest.mark.parametrize(("t", "t_prev"), [(5, 5), (5, 6), (0, 0), (5, -1), (501, 400)])
 def test_ddim_refuses_steps_that_do_not_go_down(t, t_prev):
     x = torch.zeros(1, 3, 4, 4)
-    with pytest.raises(ValueError, match=f"got t={t}, t_prev={t_prev}"):
+    with pytest.raises(ValueError, match="expected a step down|expected a noise level"):
         du.denoise_ddim(x, t, t_prev, x)
 
 
@@ -304,7 +304,7 @@ def test_dpm_step_draws_its_own_noise_when_given_none():
 @pytest.mark.parametrize("eta", [-0.1, float("nan")])
 def test_dpm_step_refuses_an_impossible_eta(eta):
     x = normal(1, 3, 4, 4)
-    with pytest.raises(ValueError, match="eta from 0 to infinity"):
+    with pytest.raises(ValueError, match="eta from 0 to inf"):
         du.denoise_dpm(x, 300, 250, x, eta=eta)
 
 

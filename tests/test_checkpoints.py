@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import diffusion_utilities as du
+from support import files
 
 SHORTCUT = ("init_conv.shortcut.weight", "init_conv.shortcut.bias")
 
@@ -63,7 +64,7 @@ def test_a_complete_file_loads_without_a_warning(checkpoint, tiny_model):
 
 
 def test_a_name_means_a_file_in_the_weights_folder(checkpoint, monkeypatch):
-    monkeypatch.setattr(du, "WEIGHTS_DIR", checkpoint.parent)
+    monkeypatch.setattr(files, "WEIGHTS_DIR", checkpoint.parent)
     assert du.load_pretrained("tiny", device="cpu").n_feat == 8
 
 
@@ -84,7 +85,7 @@ def test_a_path_is_taken_as_it_is_and_else_completed(name, checkpoint, tmp_path,
 
 
 def test_a_missing_file_is_named_together_with_those_that_exist(checkpoint, monkeypatch):
-    monkeypatch.setattr(du, "WEIGHTS_DIR", checkpoint.parent)
+    monkeypatch.setattr(files, "WEIGHTS_DIR", checkpoint.parent)
     with pytest.raises(FileNotFoundError, match=r"other\.pth.*tiny"):
         du.load_pretrained("other")
     with pytest.raises(FileNotFoundError, match=r"nowhere\.pth"):

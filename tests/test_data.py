@@ -233,7 +233,7 @@ def test_the_set_at_once_is_float32_whatever_the_labels_were(sprite_files, dtype
     ids=["in [0, 1]", "grey", "too few labels"],
 )
 def test_the_set_at_once_refuses_what_would_be_misread(sprites, labels):
-    with pytest.raises(ValueError, match="expected sprites of type uint8"):
+    with pytest.raises(ValueError, match="expected sprites of type uint8|expected labels as numbers"):
         du.sprite_tensors(sprites, labels)
 
 

@@ -43,7 +43,7 @@ def test_the_bottleneck_pools_the_whole_picture(make_model, height):
 )
 def test_impossible_sizes_are_refused_by_name(sizes):
     ((name, value),) = sizes.items()
-    with pytest.raises(ValueError, match=f"{name}={value}"):
+    with pytest.raises(ValueError, match=f"{name}.*{value}"):
         du.ContextUnet(**{"in_channels": 3, "n_feat": 8, "n_cfeat": 5, "height": 16, **sizes})
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import diffusion_utilities as du
+from support import files
 
 
 def sprites(n, seed=0):
@@ -203,8 +204,8 @@ def test_background_error_is_in_steps_of_a_byte(drawn):
 def weights_folder(tmp_path, monkeypatch):
     """A copy of a few shipped weights."""
     for name in ("model_trained.pth", "sprite_classifier.pth", "metrics.json"):
-        shutil.copy(du.WEIGHTS_DIR / name, tmp_path / name)
-    monkeypatch.setattr(du, "WEIGHTS_DIR", tmp_path)
+        shutil.copy(files.WEIGHTS_DIR / name, tmp_path / name)
+    monkeypatch.setattr(files, "WEIGHTS_DIR", tmp_path)
     return tmp_path
 
 
@@ -216,8 +217,8 @@ def test_shipped_files_load_without_a_warning(weights_folder):
 
 
 def test_every_shipped_file_has_its_hash_on_record():
-    record = json.loads((du.WEIGHTS_DIR / "metrics.json").read_text())["sha256"]
-    assert {path.name for path in du.WEIGHTS_DIR.glob("*.pth") if not path.name.startswith("peer_")} == set(record)
+    record = json.loads((files.WEIGHTS_DIR / "metrics.json").read_text())["sha256"]
+    assert {path.name for path in files.WEIGHTS_DIR.glob("*.pth") if not path.name.startswith("peer_")} == set(record)
 
 
 def test_a_changed_file_is_told_from_the_shipped_one(weights_folder):

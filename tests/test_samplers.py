@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import diffusion_utilities as du
+from support import files
 
 T = 10  # a short schedule for the tests that look at every step
 SHORT = du.linear_schedule(T, 0.01, 0.2)
@@ -375,7 +376,7 @@ def test_the_default_network_is_the_pretrained_one(name, expected, tiny_model, m
 
 def test_the_default_network_is_loaded_once(tiny_model, tmp_path, monkeypatch):
     torch.save(tiny_model.state_dict(), tmp_path / "tiny.pth")
-    monkeypatch.setattr(du, "WEIGHTS_DIR", tmp_path)
+    monkeypatch.setattr(files, "WEIGHTS_DIR", tmp_path)
     du._pretrained.cache_clear()
     assert du._pretrained("tiny") is du._pretrained("tiny")
     du._pretrained.cache_clear()
@@ -436,7 +437,7 @@ def test_context_samplers_with_a_zero_row_equal_those_without_context(tiny_model
 @pytest.mark.parametrize("n_sample", [0, -1, 1.5, "4"], ids=repr)
 def test_impossible_numbers_of_samples_are_refused(name, n_sample, tiny_model):
     options = {"context": torch.zeros(1, 5)}
-    with pytest.raises(ValueError, match=re.escape(f"n_sample must be a whole number of at least 1, got {n_sample!r}")):
+    with pytest.raises(ValueError, match=re.escape(f"n_sample as a whole number of at least 1, got {n_sample!r}")):
         run(name, tiny_model, n_sample, **options)
 
 

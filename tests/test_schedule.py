@@ -73,7 +73,7 @@ def test_from_betas_takes_any_curve():
     "arguments", [(0,), (-1,), (500, 0.0), (500, -0.1), (500, 0.03, 0.02), (500, 1e-4, 1.0)], ids=str
 )
 def test_impossible_linear_schedules_are_refused(arguments):
-    with pytest.raises(ValueError, match=re.escape(f"timesteps={arguments[0]}")):
+    with pytest.raises(ValueError, match=r"timesteps as a whole number from 1|0 < beta1 <= beta2 < 1"):
         du.linear_schedule(*arguments)
 
 
@@ -126,7 +126,7 @@ def test_alpha_bar_that_forgets_alpha_1_is_refused():
     "shapes", [((4,), (4,), (3,)), ((4,), (3,), (4,)), ((1,), (1,), (1,)), ((2, 2), (2, 2), (2, 2))], ids=str
 )
 def test_tables_of_unequal_shape_are_refused(shapes):
-    with pytest.raises(ValueError, match="three tables of the same shape"):
+    with pytest.raises(ValueError, match="tensors of one shape|tables of shape"):
         du.NoiseSchedule(*(torch.zeros(shape) for shape in shapes))
 
 

@@ -12,6 +12,8 @@ import pytest
 import torch
 
 import diffusion_utilities as du
+from support import speed
+from support.speed import Recorded, largest_batch
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -21,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
 @pytest.mark.parametrize("height", [4, 16, 20, 64, 1024])
 def test_a_batch_has_no_more_pixels_than_fit(device, height):
-    size = du._largest_batch(torch.device(device), height)
+    size = largest_batch(torch.device(device), height)
     pixels = 16**2 * {"cpu": 128, "cuda": 4096}[device]
     assert size == 1 or size * height**2 <= pixels < (size + 1) * height**2
 
@@ -40,7 +42,7 @@ def test_cutting_a_request_into_batches_changes_nothing(name, context, guidance,
     sample, options = SAMPLERS[name]
     options |= {"schedule": du.linear_schedule(10, 0.01, 0.2), "model": tiny_model, "progress": False, "seed": 3}
     samples, frames = sample(5, context, save_rate=3, guidance=guidance, **options)
-    monkeypatch.setattr(du, "_largest_batch", lambda device, height: 2)
+    monkeypatch.setattr(du, "largest_batch", lambda device, height: 2)
     cut, cut_frames = sample(5, context, save_rate=3, guidance=guidance, **options)
     torch.testing.assert_close(cut, samples, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(cut_frames, frames, rtol=1e-4, atol=1e-4)
@@ -49,7 +51,7 @@ def test_cutting_a_request_into_batches_changes_nothing(name, context, guidance,
 def test_no_batch_is_larger_than_may_be_and_each_has_its_contexts(make_recorder, monkeypatch):
     sizes = []
     model = make_recorder(lambda x, t, c: sizes.append((len(x), len(c))) or torch.zeros_like(x))
-    monkeypatch.setattr(du, "_largest_batch", lambda device, height: 2)
+    monkeypatch.setattr(du, "largest_batch", lambda device, height: 2)
     context = torch.rand(5, 5)
     du.sample_ddim_context(5, context, 3, model=model, progress=False)
     assert sizes == [(2, 2), (2, 2), (1, 1)] * 3
@@ -125,7 +127,7 @@ def convolutions_take(monkeypatch):
             return x
 
         monkeypatch.setattr(torch.nn.functional, "conv2d", conv2d)
-        monkeypatch.setattr(du.time, "perf_counter", lambda: clock[0])
+        monkeypatch.setattr(speed.time, "perf_counter", lambda: clock[0])
 
     return take
 
@@ -189,7 +191,7 @@ def fake_cuda(monkeypatch):
         def __init__(self, network):
             super().__init__()
             self.network, self.calls = network, 0
-            self.in_channels, self.n_cfeat, self.h = network.in_channels, network.n_cfeat, network.h
+            self.in_channels, self.n_cfeat, self.height = network.in_channels, network.n_cfeat, network.height
 
         def forward(self, x, t, c):
             self.calls += 1
@@ -208,7 +210,7 @@ def fake_cuda(monkeypatch):
 @torch.no_grad()
 def test_a_recorded_network_computes_the_same_for_every_input(fake_cuda, tiny_model):
     network = fake_cuda(tiny_model)
-    recorded = du._Recorded(network)
+    recorded = Recorded(network)
     for n in (2, 3, 2):
         for t in (0.1, 0.9):
             x, t, c = torch.randn(n, 3, 16, 16), torch.tensor(t), torch.rand(n, 5)
@@ -219,7 +221,7 @@ def test_a_recorded_network_computes_the_same_for_every_input(fake_cuda, tiny_mo
 
 @torch.no_grad()
 def test_what_a_recorded_network_gave_stays_as_it_was(fake_cuda, tiny_model):
-    recorded, x = du._Recorded(fake_cuda(tiny_model)), torch.randn(2, 3, 16, 16)
+    recorded, x = Recorded(fake_cuda(tiny_model)), torch.randn(2, 3, 16, 16)
     first = recorded(x, torch.tensor(0.5))
     before = first.clone()
     recorded(-x, torch.tensor(0.1))
@@ -236,7 +238,7 @@ def test_where_recording_fails_the_network_itself_is_called(how, fake_cuda, tiny
             graph.calls[0][2].fill_(0.1)
 
     monkeypatch.setattr(FakeGraph, "replay", replay)
-    recorded, x = du._Recorded(fake_cuda(tiny_model)), torch.randn(2, 3, 16, 16)
+    recorded, x = Recorded(fake_cuda(tiny_model)), torch.randn(2, 3, 16, 16)
     for t in (torch.tensor(0.5), torch.tensor(0.1)):
         torch.testing.assert_close(recorded(x, t), tiny_model(x, t))
 

@@ -202,7 +202,7 @@ sys.path.insert(0, {root!r})
 import diffusion_utilities as du
 model = du.ContextUnet(3, 64, 5, {height}).to(du.default_device())
 if {uncut}:
-    du._largest_batch = lambda device, height: {n_sample}
+    du.largest_batch = lambda device, height: {n_sample}
 du.sample_ddim({n_sample}, 2, model=model, progress=False)
 status = Path("/proc/self/status")
 if du.torch.cuda.is_available():
