@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from diffusion_utilities import ContextUnet, NoiseSchedule, background_error, exact_denoiser, linear_schedule
-from exercise_tools.gallery import Bell, examine, few_levels, table
+from exercise_tools.clinic_tools import Bell, examine, few_levels, table
 
 SPRITES = (8, 3, 16, 16)  # eight sprites, in 25 large steps
 NUMBERS = (20_000,)  # plain numbers, in 500 steps

@@ -26,7 +26,7 @@ from diffusion_utilities import (
     perturb_input,
     step_pairs,
 )
-from exercise_tools.gallery import Bell, examine, few_levels, table
+from exercise_tools.clinic_tools import Bell, examine, few_levels, table
 
 SPRITES = (8, 3, 16, 16)
 NUMBERS, PAIRS = 20_000, 200_000  # numbers drawn; pairs (x_t, ε) trained on

@@ -23,7 +23,7 @@ from diffusion_utilities import (
     predict_x0,
     step_pairs,
 )
-from exercise_tools.gallery import Bell, examine, table
+from exercise_tools.clinic_tools import Bell, examine, table
 
 SPRITES = (8, 3, 16, 16)
 NUMBERS = (20_000,)
@@ -208,7 +208,7 @@ def patient_h(model: Callable, n: int, shape: tuple[int, ...], eta: float) -> Te
 def sprites(
     network: ContextUnet, context_network: ContextUnet, shape: tuple[int, ...] = SPRITES
 ) -> list[dict[str, Tensor]]:
-    """What healthy and patients A to G draw, on the CPU, in rows for the gallery."""
+    """What healthy and patients A to G draw, on the CPU, in rows for the clinic_tools."""
     network, context_network = (copy.deepcopy(one).cpu().eval() for one in (network, context_network))
 
     def draw(patient: Callable, n: int) -> Tensor:

@@ -1,15 +1,17 @@
 """Make each lab's exercise sheet from the lab, so that the two cannot drift apart.
 
-    python -m exercise_tools.make_sheets                 write L1_Sampling/L1_Sampling_exercises.ipynb, …
-    python -m exercise_tools.make_sheets --check         write nothing; fail if a sheet is not what the lab gives
-    python -m exercise_tools.make_sheets --solved build/solved    the sheets with their solutions filled in, for tests
+    python -m exercise_tools.make_sheets             write L1_Sampling/L1_Sampling_exercises.ipynb …
+    python -m exercise_tools.make_sheets --check     write nothing; fail if a sheet is out of date
+    python -m exercise_tools.make_sheets --solved build/solved    solutions filled in, for tests
 
 The cells' tags in the lab say what becomes of them in the sheet:
 
-    exercise   markdown: `### Exercise 1.3 · Title`, a line `★★ · 10 minutes`, the task, up to two hints; as it is
+    exercise   markdown: `### Exercise 1.3 · Title`, a line `★★ · 10 minutes`, the task, up to two
+               hints; as it is
     solution   the next code cell: functions with docstrings; their bodies are emptied
-    check      the next code cell: `check_it(my_it)`; as it is, and the solution follows, folded away
-    answer     what would give an answer away: folded away with the solution where it follows a check, else left out
+    check      the next code cell: `check_it(my_it)`; as it is, and the solution follows, folded
+    answer     what would give an answer away: folded away with the solution where it follows a
+               check, else left out
     spoiler    code that resembles an answer, but that later cells need; its source is folded
     (none)     as it is; it must not use a function that the learner has yet to write
 """
@@ -25,13 +27,16 @@ import sys
 from itertools import count
 from pathlib import Path
 
+from support.files import replacing
+
 ROOT = Path(__file__).resolve().parent.parent
 STUB = 'raise NotImplementedError("your code here")'
 HEADER = re.compile(r"### Exercise (\d+\.\d+) · (.+)\n(★{1,3}) · (\d+) minutes\n\n")
 NEXT = {"exercise": "solution", "solution": "check", "check": "exercise"}
 NOTE = (
-    "*This is the exercise sheet of [the lab]({lab}): the same text, with functions for you to write, and without what "
-    "would give them away. Below each check, its solution and what it shows are folded away.*"
+    "*This is the exercise sheet of [the lab]({lab}): the same text, with functions for you to "
+    "write, and without what would give them away. Below each check, its solution and what it "
+    "shows are folded away.*"
 )
 
 
@@ -39,7 +44,7 @@ def labs(root: Path = ROOT) -> list[Path]:
     """The labs that have exercises."""
     notebooks = [folder / f"{folder.name}.ipynb" for folder in sorted(root.glob("L*_*"))]
     notebooks = [path for path in notebooks if path.exists()]
-    return [path for path in notebooks if any(kind(cell) == "exercise" for cell in read(path)["cells"])]
+    return [lab for lab in notebooks if "exercise" in map(kind, read(lab)["cells"])]
 
 
 def sheet_path(lab: Path) -> Path:
@@ -79,7 +84,8 @@ def exercises(notebook: dict) -> list[tuple[str, str, int, int]]:
         if kind(cell) == "exercise":
             header = HEADER.match(source(cell))
             if not header:
-                raise ValueError(f"{cell['id']}: an exercise begins '### Exercise 1.3 · Title', then '★★ · 10 minutes'")
+                form = "'### Exercise 1.3 · Title', then '★★ · 10 minutes'"
+                raise ValueError(f"{cell['id']}: an exercise begins {form}")
             number, title, stars, minutes = header.groups()
             found.append((number, title, len(stars), int(minutes)))
     return found
@@ -97,7 +103,7 @@ def stub(code: str) -> str:
         raise ValueError("a solution needs at least one function, and each function a docstring")
     for function in reversed(functions):  # from the end, so that the line numbers stay right
         docstring, end = function.body[0], function.end_lineno
-        for i in range(end, len(lines)):  # comments in the body after its last statement belong to it
+        for i in range(end, len(lines)):  # comments after the last statement belong to the body
             if lines[i].strip() and not lines[i].startswith((" ", "\t")):
                 break
             end = i + 1 if lines[i].strip() else end
@@ -125,7 +131,8 @@ def python(code: str) -> str:
 
 def ran(cell: dict) -> str:
     """A code cell of the lab and what it printed, in markdown."""
-    printed = "".join("".join(output["text"]) for output in cell["outputs"] if output.get("name") == "stdout")
+    streams = [output for output in cell["outputs"] if output.get("name") == "stdout"]
+    printed = "".join("".join(stream["text"]) for stream in streams)
     code = f"The lab goes on with\n\n{python(source(cell))}"
     if any("image/png" in output.get("data", {}) for output in cell["outputs"]):
         code += "\n\nwhich draws a picture: run it, or see it in the lab."
@@ -141,14 +148,16 @@ def make_sheet(lab: dict, lab_name: str, solved: bool = False) -> dict:
     """The exercise sheet of a lab; with ``solved``, the same with the solutions in their places.
 
     Raises:
-        ValueError: exercise, solution and check do not follow each other, or a cell needs what is yet to be written.
+        ValueError: exercise, solution and check do not follow each other, or a cell needs what is
+            yet to be written.
     """
     exercises(lab)  # only to see that all are well-formed
     cells, awaited, solution, folded, unwritten = [], "exercise", None, [], set()
     for cell in lab["cells"]:
         what, text, name = kind(cell), source(cell), cell["id"]
         if what == "answer":
-            if folded and not text.startswith("Code("):  # which shows the source of the module's own function
+            # `Code(…)` shows the source of the module's own function
+            if folded and not text.startswith("Code("):
                 folded.append(text if cell["cell_type"] == "markdown" else ran(cell))
                 cells[-1]["source"] = fold(folded).splitlines(keepends=True)
             continue
@@ -159,12 +168,15 @@ def make_sheet(lab: dict, lab_name: str, solved: bool = False) -> dict:
             awaited = NEXT[what]
         elif cell["cell_type"] == "code":
             if awaited != "exercise":
-                raise ValueError(f"{name}: a code cell where the {awaited} of an exercise should be")
+                wanted = f"the {awaited} of an exercise"
+                raise ValueError(f"{name}: a code cell where {wanted} should be")
             if needed := unwritten & names(text):
-                raise ValueError(f"{name}: uses {', '.join(sorted(needed))}; in a blank sheet it would crash")
+                used = ", ".join(sorted(needed))
+                raise ValueError(f"{name}: uses {used}; in a blank sheet it would crash")
         if what == "solution":
             solution = text
-            unwritten |= {node.name for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)}
+            statements = ast.parse(text).body
+            unwritten |= {node.name for node in statements if isinstance(node, ast.FunctionDef)}
             text = text if solved else stub(text)
         copy = new_cell(name, cell["cell_type"], text, what)
         if "spoiler" in cell["metadata"].get("tags", []):
@@ -177,11 +189,14 @@ def make_sheet(lab: dict, lab_name: str, solved: bool = False) -> dict:
             cells.append(new_cell(f"{name}-solution", "markdown", fold(folded)))
     if awaited != "exercise":
         raise ValueError(f"the last exercise has no {awaited}")
-    cells.insert(1, new_cell("about-this-sheet", "markdown", NOTE.format(lab=lab_name)))  # after the title
+    note = new_cell("about-this-sheet", "markdown", NOTE.format(lab=lab_name))
+    cells.insert(1, note)  # after the title
     if solved:  # a test must not tick off the exercises of whoever runs it
-        cells.insert(0, new_cell("progress-off", "code", 'import os\n\nos.environ["COURSE_PROGRESS"] = "off"'))
+        code = 'import os\n\nos.environ["COURSE_PROGRESS"] = "off"'
+        cells.insert(0, new_cell("progress-off", "code", code))
     kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}, "made_from": fingerprint(cells)}
+    metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
+    metadata["made_from"] = fingerprint(cells)
     return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
 
 
@@ -191,9 +206,18 @@ def fingerprint(cells: list[dict]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def keep_what_was_written(path: Path, sheet: dict) -> None:
+def untouched(path: Path) -> bool:
+    """Whether a sheet is as it was made. One that cannot be read may hold what somebody wrote."""
+    try:
+        sheet = read(path)
+        return sheet["metadata"].get("made_from") == fingerprint(sheet["cells"])
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return False
+
+
+def keep_what_was_written(path: Path) -> None:
     """Move a sheet in which somebody has written out of the way of the new one."""
-    if sheet["metadata"].get("made_from") == fingerprint(sheet["cells"]):
+    if untouched(path):
         return
     names = (path.with_suffix(f".before{n}.ipynb") for n in count(1))
     kept = next(name for name in names if not name.exists())
@@ -204,8 +228,9 @@ def keep_what_was_written(path: Path, sheet: dict) -> None:
 def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     """The command line; 0 if all is well."""
     parser = argparse.ArgumentParser(description="Make the exercise sheets from the labs.")
-    parser.add_argument("--check", action="store_true", help="write nothing, fail if a sheet is out of date")
-    parser.add_argument("--solved", type=Path, metavar="DIR", help="write solved sheets there instead")
+    add = parser.add_argument
+    add("--check", action="store_true", help="write nothing, fail if a sheet is out of date")
+    add("--solved", type=Path, metavar="DIR", help="write solved sheets there instead")
     options = parser.parse_args(arguments)
     stale = []
     for lab in labs(root):
@@ -216,17 +241,18 @@ def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
         path = sheet_path(lab)
         if options.solved:
             path = options.solved / path.name
-            path.parent.mkdir(parents=True, exist_ok=True)
-        current = path.read_text(encoding="utf-8") if path.exists() else None
+        current = path.read_text(encoding="utf-8", errors="replace") if path.exists() else None
         if options.check and text != current:
             stale.append(path.name)
         elif text != current:
             if current and not options.solved:
-                keep_what_was_written(path, json.loads(current))
-            path.write_text(text, encoding="utf-8", newline="\n")
+                keep_what_was_written(path)
+            with replacing(path) as part:
+                part.write_text(text, encoding="utf-8", newline="\n")
             print(f"wrote {path}")
     if stale:
-        print(f"not what the lab gives: {', '.join(stale)}; run: python -m exercise_tools.make_sheets", file=sys.stderr)
+        remedy = "run: python -m exercise_tools.make_sheets"
+        print(f"not what the lab gives: {', '.join(stale)}; {remedy}", file=sys.stderr)
     return 1 if stale else 0
 
 

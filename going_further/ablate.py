@@ -30,9 +30,9 @@ from tqdm import tqdm
 
 if not __package__:  # started by its path
     sys.path[0] = str(Path(__file__).resolve().parents[1])
-from data.make_sprites import fresh_sprites, to_arrays
 from diffusion_utilities import (
     ROOT,
+    Clipped,
     ContextUnet,
     NoiseSchedule,
     default_device,
@@ -45,14 +45,13 @@ from diffusion_utilities import (
     sample_dpm,
     save_weights,
     sprite_batches,
-    sprite_tensors,
 )
 from going_further import datasets
-from going_further.clipping import Clipped
-from going_further.commands import errors_in_one_line
+from going_further.cli import errors_in_one_line
 from going_further.diffusion import DenoiseDiffusion
-from going_further.evaluate import write_text
 from going_further.schedules import COLOURS, SCHEDULES
+from support.quality import fresh_pictures
+from support.tables import write_text
 from weights.muon import MuonAndAdamW
 
 FOLDER = Path(__file__).resolve().parent / "ablation"
@@ -94,7 +93,7 @@ QUICK = Plan(
 
 @dataclass(frozen=True)
 class Way:
-    """A way to sample a network: ``steps`` None means all T; see :mod:`going_further.clipping` for ``clipped``."""
+    """A way to sample a network: ``steps`` None means all T; see the module's Clipped for ``clipped``."""
 
     sampler: str
     steps: int | None
@@ -148,9 +147,7 @@ class Ruler:
 
     def __init__(self, n_sample: int, device: torch.device) -> None:
         self.classifier = load_classifier(device)
-        self.reference, *others = (
-            sprite_tensors(*to_arrays(fresh_sprites(n_sample, FRESH_SEED + i)), device)[0] for i in range(4)
-        )
+        self.reference, *others = (fresh_pictures(n_sample, FRESH_SEED + i, device) for i in range(4))
         self.floor = [self.fsd(other) for other in others]
 
     def fsd(self, samples: Tensor) -> float:
@@ -235,7 +232,7 @@ gives {_spread(again)} by {way} with {plan["seeds"]} seeds, each of training and
 {chr(10).join(lines)}
 
 "ddim 25" is DDIM in 25 steps, "ddpm T" is DDPM in all T. The guess of the clean picture is clipped to [-1, 1] in each
-step (see `clipping.py`), except in the column that says otherwise.
+step (`Clipped`), except in the column that says otherwise.
 """
 
 

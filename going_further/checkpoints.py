@@ -18,6 +18,7 @@ import torch
 from diffusion_utilities import NoiseSchedule, default_device, save_weights
 from going_further.schedules import SCHEDULES
 from going_further.unet import UNet
+from support.files import read_checkpoint
 
 CONFIG_KEYS = ("dataset", "image_size", "timesteps", "schedule", "class_names", "unet")
 
@@ -30,12 +31,7 @@ def read(path: str | Path) -> dict:
         ValueError: the file is cut short, or was not made by train.py.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no checkpoint at {path}")
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises a different type, and pages of text, for every way a file can be broken
-        raise ValueError(f"{path} is not a complete PyTorch checkpoint ({type(error).__name__})") from error
+    state = read_checkpoint(path)
     config = state.get("config") if isinstance(state, dict) else None
     if not isinstance(config, dict) or "ema" not in state or any(key not in config for key in CONFIG_KEYS):
         raise ValueError(f"{path} was not made by going_further/train.py: expected a config and averaged weights in it")

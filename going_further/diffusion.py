@@ -11,11 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
 from diffusion_utilities import (
+    ModelWrapper,
     NoiseSchedule,
     _at,
     evaluating,
@@ -78,18 +78,15 @@ class BitsPerDim:
         return self.prior + self.kl.sum(dim=1) + self.decoder
 
 
-class _Sized(nn.Module):
+class _Sized(ModelWrapper):
     """A network that tells the samplers to draw pictures of a certain shape (n, channels, h, h)."""
 
     def __init__(self, net: Callable, shape: tuple[int, int, int, int]) -> None:
-        super().__init__()
-        self.net = net
-        _, self.in_channels, self.h, _ = shape
-        if hasattr(net, "n_cfeat"):
-            self.n_cfeat = net.n_cfeat
+        super().__init__(net)
+        _, self.in_channels, self.height, _ = shape
 
-    def forward(self, x: Tensor, t: Tensor, c: Tensor | None) -> Tensor:
-        return self.net(x, t, c)
+    def forward(self, x: Tensor, t: Tensor, c: Tensor | None = None) -> Tensor:
+        return self.model(x, t, c)
 
 
 class DenoiseDiffusion:

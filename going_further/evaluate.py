@@ -20,7 +20,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import statistics
 import sys
 import warnings
 from collections.abc import Callable
@@ -36,16 +35,17 @@ if not __package__:  # started by its path
 from data.make_sprites import fresh_sprites, to_arrays
 from diffusion_utilities import (
     ROOT,
+    Clipped,
     frechet_sprite_distance,
     load_classifier,
     precision_recall,
     sprite_tensors,
 )
 from going_further import checkpoints, datasets, sample
-from going_further.clipping import Clipped
-from going_further.commands import errors_in_one_line
+from going_further.cli import errors_in_one_line
+from support.quality import FRESH_SEED, spread
+from support.tables import write_text
 
-FRESH_SEED = 100  # as for the model card: seed i has the reference of generator seed 100 + i, for the floor 200 + i
 LEAST_SAMPLES = 10  # the Inception Score divides them into ten parts
 BATCH_SIZE = 64  # of the Inception network, which makes 299×299 of every picture
 
@@ -208,19 +208,8 @@ def draw(
 
 def summary(values: list[float], real: list[float]) -> dict:
     """Mean and standard deviation over the seeds, of samples and of real pictures."""
-    figures = {}
-    for name, of in (("", values), ("real_", real)):
-        figures[f"{name}mean"] = round(statistics.mean(of), 4)
-        figures[f"{name}std"] = round(statistics.stdev(of), 4) if len(of) > 1 else None
-    return figures
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a whole file or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    ours, theirs = spread(values), spread(real)
+    return ours | {f"real_{name}": value for name, value in theirs.items()}
 
 
 def check(args: argparse.Namespace) -> None:
@@ -251,7 +240,7 @@ def evaluate(args: argparse.Namespace) -> dict:
     if args.guidance != 1 and not config["class_names"]:
         raise ValueError("expected no --guidance, because this network was trained without classes")
     device = next(net.parameters()).device
-    measure, note = choose_measure(args.features, (net.in_channels, net.h, net.h), args.inception_weights, device)
+    measure, note = choose_measure(args.features, (net.in_channels, net.height, net.height), args.inception_weights, device)
     net = Clipped(net, schedule)
     seeds, ours, theirs = list(range(args.seed, args.seed + args.seeds)), [], []
     for seed in seeds:

@@ -21,12 +21,13 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.utils import make_grid
 
 if not __package__:  # started by its path
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 from diffusion_utilities import (
+    Clipped,
     guided_noise,
+    mosaic,
     predict_x0,
     sample_ddim_context,
     sample_ddpm_context,
@@ -35,8 +36,8 @@ from diffusion_utilities import (
     to_unit,
 )
 from going_further import checkpoints
-from going_further.clipping import Clipped
-from going_further.commands import errors_in_one_line
+from going_further.cli import errors_in_one_line
+from support.files import can_write, replacing
 
 STEPS = {"ddpm": None, "ddim": 50, "dpm++": 10}  # for each sampler, how many where none are asked for; None is all T
 ETAS = {"ddpm": None, "ddim": 0.0, "dpm++": math.inf}  # where none is asked for; ddpm leaves no choice
@@ -139,11 +140,9 @@ def guessed(net: Clipped, x: np.ndarray, t: int, context: Tensor | None, guidanc
 
 def grid(x: np.ndarray) -> Image.Image:
     """Pictures (n, channels, h, w) in [-1, 1] as one, about as wide as high, small ones enlarged."""
-    columns = math.ceil(math.sqrt(len(x)))
-    pixels = make_grid(((torch.from_numpy(x) + 1) / 2).clamp(0, 1), nrow=columns, padding=1, pad_value=1.0)
-    image = Image.fromarray((pixels * 255).round().byte().permute(1, 2, 0).numpy())  # (3, h, w) → (h, w, 3)
-    enlarged = math.ceil(LEAST_HEIGHT / x.shape[-1])
-    return image.resize((image.width * enlarged, image.height * enlarged), Image.Resampling.NEAREST)
+    rows = math.ceil(len(x) / math.ceil(math.sqrt(len(x))))
+    pixels = mosaic(x, rows, scale=math.ceil(LEAST_HEIGHT / x.shape[-1]))
+    return Image.fromarray((pixels * 255).round().astype(np.uint8))
 
 
 def film_strip(noisy: np.ndarray, clean: np.ndarray, levels: list[int]) -> bytes:
@@ -232,6 +231,7 @@ def sample(args: argparse.Namespace) -> None:
         ValueError, OSError: arguments or files that do not fit.
     """
     check(args)
+    can_write(args.out)
     net, schedule, config = checkpoints.load_model(args.checkpoint)
     context = class_context(config["class_names"], args.class_id, args.num_samples)
     if context is None and args.guidance != 1:
@@ -248,10 +248,8 @@ def sample(args: argparse.Namespace) -> None:
     else:
         kind = args.out.suffix.lower()
         content = encode([grid(x) for x in (frames if kind == ".gif" else frames[-1:])], kind)
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    part = args.out.with_name(args.out.name + ".part")
-    part.write_bytes(content)
-    part.replace(args.out)
+    with replacing(args.out) as part:
+        part.write_bytes(content)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -18,10 +18,10 @@ from __future__ import annotations
 
 import argparse
 import copy
-import hashlib
 import math
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,14 +32,25 @@ from tqdm import tqdm
 
 if not __package__:  # started by its path
     sys.path[0] = str(Path(__file__).resolve().parents[1])
-from diffusion_utilities import ROOT, augment, ema_update, sample_dpm_context, save_weights
+from diffusion_utilities import ROOT, Clipped, augment, ema_update, sample_dpm_context, save_weights
 from going_further import checkpoints, datasets
-from going_further.clipping import Clipped
-from going_further.commands import errors_in_one_line
+from going_further.cli import errors_in_one_line
 from going_further.datasets import ImageData
 from going_further.diffusion import DenoiseDiffusion
 from going_further.schedules import SCHEDULES
 from going_further.unet import UNet
+from support.training import (
+    CONTEXT_DROPOUT,
+    LARGEST_GRADIENT,
+    Recipe,
+    alone,
+    data_hash,
+    differences,
+    drop_contexts,
+    ema_decay_at,
+    learning_rate,
+    weights_hash,
+)
 
 try:
     from accelerate import Accelerator
@@ -47,10 +58,7 @@ try:
 except ImportError as error:
     sys.exit(f"{error}: install what this folder needs with  pip install -r going_further/requirements.txt")
 
-WARM_UP = 200  # steps
-LARGEST_GRADIENT = 1.0  # norm; longer gradients are cut to it
-EMA_DECAY = 0.999
-HIDDEN = 0.1  # share of training pictures whose class is hidden, so that guidance has a network without class to go by
+WARMUP_STEPS = 200  # at most a tenth of a run
 HELD_OUT = 0.05  # share of the pictures that is only for the validation loss …
 MOST_HELD_OUT = 1024  # … which more pictures would not make much more exact
 ATTENTION_SIZE = 16  # stages of at most this height have attention: its cost grows with the fourth power of the height
@@ -82,20 +90,18 @@ def epoch_batches(
 ) -> Iterator[Batch]:
     """Every picture once, in a new order, at a random level; the few that would not fill a last batch are left out."""
     order = torch.randperm(len(images), generator=g)
+    rows = torch.zeros(len(images), 1) if labels is None else labels
     for chosen in order[: len(order) - len(order) % batch_size].split(batch_size):
         x = augmented(images[chosen], generator=g)
-        shown = torch.rand(batch_size, 1, generator=g) >= HIDDEN
+        c = drop_contexts(rows[chosen], CONTEXT_DROPOUT, g)
         t = torch.randint(1, timesteps + 1, (batch_size,), generator=g)
         noise = torch.randn(x.shape, generator=g)
-        yield Batch(x, None if labels is None else labels[chosen] * shown, t, noise)
+        yield Batch(x, None if labels is None else c, t, noise)
 
 
-def learning_rate(step: int, n_steps: int) -> float:
-    """A short straight rise to 1, then half a cosine down to 0; a factor for --lr."""
-    warm_up = min(WARM_UP, n_steps // 10)
-    if step < warm_up:
-        return (step + 1) / warm_up
-    return 0.5 * (1 + math.cos(math.pi * (step - warm_up) / max(1, n_steps - warm_up)))
+def n_held_out(n_pictures: int) -> int:
+    """How many of the pictures are only for the validation loss."""
+    return max(1, min(MOST_HELD_OUT, int(HELD_OUT * n_pictures)))
 
 
 def make_config(args: argparse.Namespace, data: ImageData, mixed_precision: str) -> dict:
@@ -127,15 +133,23 @@ def make_config(args: argparse.Namespace, data: ImageData, mixed_precision: str)
         "n_classes": len(classes) or None,
         "height": height,
     }
+    n_steps = args.epochs * ((len(data.images) - n_held_out(len(data.images))) // args.batch_size)
+    recipe = Recipe(
+        epochs=args.epochs,
+        batch_size=args.batch_size,
+        rate=args.lr,
+        warmup_steps=min(WARMUP_STEPS, n_steps // 10),
+        context_dropout=CONTEXT_DROPOUT if classes else None,
+        seed=args.seed,
+        bf16=mixed_precision == "bf16",
+        data=data_hash(data.images, data.labels),
+        start="" if args.start is None else weights_hash(checkpoints.read(args.start)["ema"]),
+    )
     training = {
-        "epochs": args.epochs,
-        "batch_size": args.batch_size,
-        "lr": args.lr,
         "mixed_precision": mixed_precision,
+        "accumulate": args.accumulate,
         "augment": args.augment,
-        "seed": args.seed,
         "pictures": len(data.images),
-        "data_sha256": hashlib.sha256(data.images.numpy()).hexdigest(),
     }
     return {
         "dataset": args.dataset,
@@ -144,6 +158,7 @@ def make_config(args: argparse.Namespace, data: ImageData, mixed_precision: str)
         "schedule": args.schedule,
         "class_names": list(classes),
         "unet": unet,
+        "recipe": recipe.as_dict(),
         "training": training,
     }
 
@@ -166,10 +181,10 @@ class Trainer:
         self, accelerator: Accelerator, data: ImageData, config: dict, out: Path, sample_every: int = 10
     ) -> None:
         self.accelerator, self.config, self.out, self.sample_every = accelerator, config, out, sample_every
-        self.settings = config["training"]
+        self.recipe = Recipe(**config["recipe"])
         self.schedule = SCHEDULES[config["schedule"]](config["timesteps"])
         self._split(data)
-        batch_size, parts = self.settings["batch_size"], accelerator.gradient_accumulation_steps
+        batch_size, parts = self.recipe.batch_size, accelerator.gradient_accumulation_steps
         shares = parts * accelerator.num_processes
         if batch_size % shares or batch_size > len(self.images):
             raise ValueError(
@@ -178,12 +193,12 @@ class Trainer:
             )
         self.share = batch_size // shares
         self.epoch_steps = len(self.images) // batch_size
-        self.n_steps = self.settings["epochs"] * self.epoch_steps
+        self.n_steps = self.recipe.epochs * self.epoch_steps
 
-        torch.manual_seed(self.settings["seed"])
+        torch.manual_seed(self.recipe.seed)
         self.net = UNet(**config["unet"])
         self.ema = copy.deepcopy(self.net).requires_grad_(False).to(accelerator.device).eval()
-        optimizer = torch.optim.Adam(self.net.parameters(), lr=self.settings["lr"])
+        optimizer = torch.optim.Adam(self.net.parameters(), lr=self.recipe.rate)
         network, self.optimizer = accelerator.prepare(self.net, optimizer)  # self.net stays the bare network
         self.network, self.denoiser = network, DenoiseDiffusion(network, config["timesteps"], schedule=self.schedule)
         self.step, self.losses = 0, []  # losses: (training, validation) of each finished epoch
@@ -191,8 +206,8 @@ class Trainer:
 
     def _split(self, data: ImageData) -> None:
         """Put the held-out pictures aside, with noise and levels that stay the same for the whole run."""
-        g = generator_for(self.settings["seed"], 0)
-        n = max(1, min(MOST_HELD_OUT, int(HELD_OUT * len(data.images))))
+        g = generator_for(self.recipe.seed, 0)
+        n = n_held_out(len(data.images))
         held_out, chosen = torch.randperm(len(data.images), generator=g).split([n, len(data.images) - n])
         labels = data.labels if self.config["class_names"] else None
         self.images, self.labels = data.images[chosen], None if labels is None else labels[chosen]
@@ -205,6 +220,21 @@ class Trainer:
     def checkpoint(self) -> Path:
         return self.out / "checkpoint.pt"
 
+    def start_from(self, path: Path) -> None:
+        """Begin with the averaged weights of a checkpoint.
+
+        Raises:
+            FileNotFoundError, ValueError: no checkpoint, a damaged one, or one of another network.
+        """
+        weights = checkpoints.read(path)["ema"]
+        try:
+            self.net.load_state_dict(weights)
+            self.ema.load_state_dict(weights)
+        except RuntimeError as error:  # PyTorch lists every weight
+            reason = " ".join(str(error).split())[:200]
+            raise ValueError(f"{path} does not fit this network: {reason}") from None
+        self.accelerator.print(f"starting from the averaged weights of {path}, which were trained before")
+
     def resume(self) -> None:
         """Go on after the last finished epoch.
 
@@ -215,8 +245,16 @@ class Trainer:
         if "optimizer" not in state:
             raise ValueError(f"{self.checkpoint} is for sampling only: it does not say how to go on")
         then, now = _flat(state["config"]), _flat(self.config)
-        if differences := [f"{key} was {then.get(key)}, is now {now[key]}" for key in now if then.get(key) != now[key]]:
-            raise ValueError(f"{self.checkpoint} is of another run: {'; '.join(differences)}")
+        longer = now["epochs"] > then.get("epochs", math.inf) == state.get("epoch")
+        if longer:  # a finished run
+            then |= {"epochs": now["epochs"], "warmup_steps": now["warmup_steps"]}
+        if changed := differences(then, now):
+            raise ValueError(f"{self.checkpoint} is of another run: {'; '.join(changed)}")
+        if longer:
+            self.accelerator.print(
+                f"lengthened from {state['epoch']} epochs to {now['epochs']}: the learning rate, which had fallen to "
+                "0, goes on along the longer curve, so the result is not that of one long run"
+            )
         self.net.load_state_dict(state["model"])
         self.ema.load_state_dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -246,7 +284,7 @@ class Trainer:
         Raises:
             FloatingPointError: the loss is not finite. The checkpoint is then that of the last good epoch.
         """
-        main, epochs = self.accelerator.is_main_process, self.settings["epochs"]
+        main, epochs = self.accelerator.is_main_process, self.recipe.epochs
         if main:
             self.writer = SummaryWriter(self.out / "tensorboard", purge_step=self.step)
         disable = None if main else True  # None: no bar where it would go into a file
@@ -268,21 +306,20 @@ class Trainer:
 
     def train_epoch(self, epoch: int, bar: tqdm) -> float:
         """Train on every picture once; the mean of the loss."""
-        accelerator, settings = self.accelerator, self.settings
+        accelerator, recipe = self.accelerator, self.recipe
         self.net.train()
-        g = generator_for(settings["seed"], epoch)
-        augmented = augmentation(self.config["dataset"]) if settings["augment"] else lambda x, generator: x
+        g = generator_for(recipe.seed, epoch)
+        augmented = augmentation(self.config["dataset"]) if self.config["training"]["augment"] else lambda x, generator: x
         batches = epoch_batches(
-            self.images, self.labels, settings["batch_size"], self.config["timesteps"], augmented, g
+            self.images, self.labels, recipe.batch_size, self.config["timesteps"], augmented, g
         )
         total, logged = 0.0, 0  # the sum of the losses so far, and how many steps it is of
         pending = []
         for i, batch in enumerate(batches, start=1):
             for group in self.optimizer.param_groups:
-                group["lr"] = settings["lr"] * learning_rate(self.step, self.n_steps)
+                group["lr"] = recipe.rate * learning_rate(self.step, self.n_steps, recipe.warmup_steps)
             pending.append(self.train_step(batch))
-            # early on, the average would otherwise still hold the untrained weights
-            ema_update(self.ema, self.net, min(EMA_DECAY, (1 + self.step) / (10 + self.step)))
+            ema_update(self.ema, self.net, ema_decay_at(self.step, recipe.ema_decay))
             self.step += 1
             bar.update()
             if i % LOG_EVERY == 0 or i == self.epoch_steps:
@@ -326,7 +363,7 @@ class Trainer:
             return
         kept = f"{self.checkpoint} is that of epoch {len(self.losses)}" if self.losses else "there is no checkpoint yet"
         raise FloatingPointError(
-            f"the loss is {loss} at step {self.step}; {kept}. Try a lower --lr (now {self.settings['lr']}), "
+            f"the loss is {loss} at step {self.step}; {kept}. Try a lower --lr (now {self.recipe.rate}), "
             "--mixed-precision bf16 in place of fp16, and look at the pictures: are all of them what they should be?"
         )
 
@@ -415,7 +452,7 @@ def make_parser() -> argparse.ArgumentParser:
     add(run, "--epochs", "how often to go through all pictures", type=at_least(1), default=100, metavar="N")
     add(run, "--batch-size", "pictures in each step, over all processes together", type=at_least(1), default=64,
         metavar="N")  # fmt: skip
-    add(run, "--accumulate", "compute each batch in this many parts, which takes less memory; the result is the same",
+    add(run, "--accumulate", "compute each batch in this many parts, which takes less memory; the result is the same up to rounding",
         type=at_least(1), default=1, metavar="N")  # fmt: skip
     add(run, "--lr", "learning rate: the largest, after the warm-up and before the decay", type=positive,
         default=1e-3)  # fmt: skip
@@ -427,7 +464,10 @@ def make_parser() -> argparse.ArgumentParser:
     files = parser.add_argument_group("files")
     add(files, "--out", "folder to write to (default: runs/ and the name of the data set)", type=Path, metavar="FOLDER")
     add(files, "--sample-every", "draw pictures after every so many epochs", type=at_least(1), default=10, metavar="N")
-    files.add_argument("--resume", action="store_true", help="go on with the run in --out after its last epoch")
+    files.add_argument("--resume", action="store_true", help="go on with the run in --out after its last epoch; with "
+        "a higher --epochs, lengthen a finished one")
+    add(files, "--start", "begin with the averaged weights of another checkpoint in place of random ones", type=Path,
+        metavar="FILE")
     return parser
 
 
@@ -455,6 +495,8 @@ def train(args: argparse.Namespace) -> None:
     with accelerator.main_process_first():  # one process downloads, the others find the files
         data = datasets.load(args.dataset, root, args.image_size)
     trainer = Trainer(accelerator, data, make_config(args, data, accelerator.mixed_precision), out, args.sample_every)
+    if args.start is not None and not args.resume:
+        trainer.start_from(args.start)
     if args.resume:
         trainer.resume()
     if accelerator.is_main_process:
@@ -465,7 +507,8 @@ def train(args: argparse.Namespace) -> None:
             f"{accelerator.device.type}",
             flush=True,
         )
-    trainer.run()
+    with alone(trainer.checkpoint) if accelerator.is_main_process else nullcontext():
+        trainer.run()
     accelerator.print(f"done: {out / 'model.pt'}")
     accelerator.end_training()
 

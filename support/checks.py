@@ -275,7 +275,8 @@ def contexts(
         context = torch.as_tensor(context, dtype=torch.float32)
     except (TypeError, ValueError, RuntimeError):
         raise ValueError(f"expected context to be a tensor of numbers, got {context!r:.80}") from None
-    width = width or (context.shape[-1] if context.ndim else 0)
+    if width is None:
+        width = context.shape[-1] if context.ndim else 0
     if context.shape != (n_sample, width):
         shape = f"({n_sample}, {width}), one row for each sample"
         raise ValueError(f"context must have shape {shape}, not {tuple(context.shape)}")

@@ -6,7 +6,9 @@ import hashlib
 import json
 import os
 import pickle
+import re
 import secrets
+import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -40,6 +42,16 @@ def replacing(path: str | Path) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def can_write(path: str | Path) -> None:
+    """OSError where a file cannot be written at ``path``, before time is spent on what is to be in it."""
+    path = Path(path)
+    if path.is_dir():
+        raise IsADirectoryError(f"expected a file to write to, {path} is a folder")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=path.parent):
+        pass
 
 
 def save_weights(obj: object, path: str | Path) -> None:
@@ -94,10 +106,11 @@ def read_checkpoint(path: str | Path) -> object:
         _check_zip(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "weights only" in str(error).lower():
+        # PyTorch names what it would have to import or to call, and then advises to do so
+        if re.search("global|class|function", str(error).partition("WeightsUnpickler error:")[2], re.IGNORECASE):
             reason = "holds more than tensors and plain values; such a file may run any program, so it is not loaded"
             raise ValueError(f"{path} {reason}") from None
-        raise ValueError(f"{path} is not a complete PyTorch checkpoint: {_one_line(error)}") from None
+        raise ValueError(f"{path} is not a complete PyTorch checkpoint") from None
     except Exception as error:  # torch raises a different type for every way in which a file can be broken
         raise ValueError(f"{path} is not a complete PyTorch checkpoint: {_one_line(error)}") from error
     size = path.stat().st_size

@@ -209,9 +209,10 @@ def fresh_pictures(n: int, seed: int, device: torch.device | str = "cpu") -> Ten
     return (torch.from_numpy(sprites).to(device).permute(0, 3, 1, 2) / 127.5 - 1).contiguous()
 
 
-def spread(values: Sequence[float]) -> dict[str, float]:
-    """Mean and standard deviation of one figure over the seeds."""
-    return {"mean": round(statistics.fmean(values), 4), "std": round(statistics.stdev(values), 4)}
+def spread(values: Sequence[float]) -> dict[str, float | None]:
+    """Mean and standard deviation of one figure over the seeds; one seed alone has no deviation, None."""
+    std = round(statistics.stdev(values), 4) if len(values) > 1 else None
+    return {"mean": round(statistics.fmean(values), 4), "std": std}
 
 
 class Ruler:

@@ -210,6 +210,44 @@ def test_what_somebody_has_written_in_a_sheet_is_kept(root, capsys):
     assert not path.with_suffix(".before3.ipynb").exists()
 
 
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda raw: raw[:-20],
+        lambda raw: raw.decode("utf-8").encode("utf-16"),
+        lambda raw: b"\xef\xbb\xbf" + raw,
+        lambda raw: b"[1]",
+        lambda raw: b'{"cells": []}',
+    ],
+    ids=["cut short", "UTF-16", "byte-order mark", "a list", "no metadata"],
+)
+def test_a_sheet_that_cannot_be_read_is_kept(root, spoil):
+    make_sheets.main([], root)
+    path = root / "L1_One/L1_One_exercises.ipynb"
+    damaged = spoil(path.read_bytes())
+    path.write_bytes(damaged)
+    assert make_sheets.main(["--check"], root) == 1
+    assert make_sheets.main([], root) == 0
+    assert path.with_suffix(".before1.ipynb").read_bytes() == damaged
+    assert make_sheets.main(["--check"], root) == 0
+
+
+def test_a_disk_that_is_full_leaves_the_old_sheet(root, monkeypatch):
+    make_sheets.main([], root)
+    path, lab = root / "L1_One/L1_One_exercises.ipynb", root / "L1_One/L1_One.ipynb"
+    before = path.read_bytes()
+    lab.write_text(lab.read_text(encoding="utf-8").replace("Double it", "Halve it"), encoding="utf-8")
+
+    def half(path, text, **kwargs):
+        path.write_bytes(text.encode()[:100])
+        raise OSError("no space left")
+
+    monkeypatch.setattr(type(path), "write_text", half)
+    with pytest.raises(OSError, match="no space"):
+        make_sheets.main([], root)
+    assert path.read_bytes() == before and len(list(path.parent.iterdir())) == 2
+
+
 def test_solved_sheets_go_where_they_are_sent(root):
     assert make_sheets.main(["--solved", str(root / "build" / "solved")], root) == 0
     assert "y = x + x" in (root / "build/solved/L1_One_exercises.ipynb").read_text(encoding="utf-8")

@@ -16,7 +16,7 @@ import pytest
 import torch
 
 import diffusion_utilities as du
-from exercise_tools import gallery
+from exercise_tools import clinic_tools
 
 ROOT = Path(__file__).resolve().parents[2]
 T = 500
@@ -66,7 +66,7 @@ def images():
 
 def cases(tiny, images):
     """Clinic, letter → the control's name and cheap arguments for both."""
-    few, exact = gallery.few_levels(10), du.exact_denoiser(0.4, 0.25)
+    few, exact = clinic_tools.few_levels(10), du.exact_denoiser(0.4, 0.25)
     ten, label, x = du.exact_denoiser(0.4, 0.25, few), torch.tensor([0.9, 0.1, 0, 0, 0]), torch.ones(5)
     return {
         l1: {letter: ("healthy", (ten, few, (64,))) for letter in "abcdefgh"},
@@ -93,7 +93,7 @@ def test_one_line_is_ill_and_heals(clinic, letter, tiny, images):
     name, arguments = cases(tiny, images)[clinic][letter]
     control, patient = getattr(clinic, name), getattr(clinic, f"patient_{letter}")
     # copies, because a network that samples in training mode is changed by it
-    right, ill, well = (gallery.examine(run, *copy.deepcopy(arguments)) for run in (control, patient, healed(patient)))
+    right, ill, well = (clinic_tools.examine(run, *copy.deepcopy(arguments)) for run in (control, patient, healed(patient)))
     assert right.isfinite().all()
     assert not torch.allclose(ill, right, atol=1e-3)
     assert torch.equal(well, right)
@@ -101,13 +101,13 @@ def test_one_line_is_ill_and_heals(clinic, letter, tiny, images):
 
 def test_an_examination_leaves_the_random_numbers_of_the_notebook_alone():
     state = torch.random.get_rng_state()
-    gallery.examine(l1.patient_g, du.exact_denoiser(0, 1), gallery.few_levels(10), (8,))
+    clinic_tools.examine(l1.patient_g, du.exact_denoiser(0, 1), clinic_tools.few_levels(10), (8,))
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
 @pytest.mark.parametrize("n", [10, 25])
 def test_few_levels_are_levels_of_the_course(n):
-    schedule = gallery.few_levels(n)
+    schedule = clinic_tools.few_levels(n)
     torch.testing.assert_close(schedule.ab_t.double(), AB[:: T // n], rtol=1e-5, atol=0)
 
 
@@ -121,41 +121,41 @@ def same(ours, theirs):
 def test_healthy_ddpm():
     model = du.exact_denoiser(0.4, 0.25)
     theirs, _ = du.sample_ddpm(2, model=model, seed=0, progress=False)
-    same(gallery.examine(l1.healthy, model, du.linear_schedule(), SHAPE), theirs)
-    same(gallery.examine(l2.healthy_noise, 0.4, 0.25, theirs.numel()), theirs.flatten())
+    same(clinic_tools.examine(l1.healthy, model, du.linear_schedule(), SHAPE), theirs)
+    same(clinic_tools.examine(l2.healthy_noise, 0.4, 0.25, theirs.numel()), theirs.flatten())
 
 
 def test_healthy_ddim(tiny):
     theirs, _ = du.sample_ddim(2, 25, model=tiny, seed=0, progress=False)
-    same(gallery.examine(l2.healthy_network, tiny, SHAPE), theirs)
-    same(gallery.examine(l4.healthy_ddim, tiny, 25, SHAPE), theirs)
+    same(clinic_tools.examine(l2.healthy_network, tiny, SHAPE), theirs)
+    same(clinic_tools.examine(l4.healthy_ddim, tiny, 25, SHAPE), theirs)
     model = du.exact_denoiser(0.4, 0.25)
     theirs, _ = du.sample_ddim(2, 25, eta=1, model=model, seed=0, progress=False)
-    same(gallery.examine(l4.healthy_eta, model, 25, SHAPE, 1.0), theirs)
+    same(clinic_tools.examine(l4.healthy_eta, model, 25, SHAPE, 1.0), theirs)
 
 
 def test_healthy_context(tiny):
     hero = torch.eye(5)[[0, 0]]
     theirs, _ = du.sample_ddim_context(2, hero, 25, guidance=3, model=tiny, seed=0, progress=False)
-    same(gallery.examine(l4.healthy_guidance, tiny, 3.0, SHAPE), theirs)
-    same(gallery.examine(l2.healthy_label, tiny, hero[0], SHAPE), theirs)
+    same(clinic_tools.examine(l4.healthy_guidance, tiny, 3.0, SHAPE), theirs)
+    same(clinic_tools.examine(l2.healthy_label, tiny, hero[0], SHAPE), theirs)
 
 
 def test_l2_f_draws_as_if_there_were_no_label(tiny):
     ill, without = (l2.patient_f, l2.HERO), (l2.healthy_label, torch.zeros(5))
-    assert torch.equal(*(gallery.examine(run, tiny, label, SHAPE) for run, label in (ill, without)))
+    assert torch.equal(*(clinic_tools.examine(run, tiny, label, SHAPE) for run, label in (ill, without)))
 
 
 def test_healthy_dpm():
     model, x = du.exact_denoiser(0.4, 0.25), torch.randn(SHAPE, generator=torch.Generator().manual_seed(0))
     theirs, _ = du.sample_dpm(2, 10, model=model, seed=0, progress=False)
-    same(gallery.examine(l4.healthy_dpm, model, x, du.step_pairs(10)), theirs)
+    same(clinic_tools.examine(l4.healthy_dpm, model, x, du.step_pairs(10)), theirs)
 
 
 def test_healthy_training_by_levels_finds_the_exact_factor():
     """Trained on 10 levels of N(0, 1), it draws what DDIM draws with the exact denoiser."""
     theirs, _ = du.sample_ddim(32, 10, model=du.exact_denoiser(0, 1), seed=0, progress=False)
-    drawn = gallery.examine(l2.healthy_levels, 10, l2.PAIRS, l2.NUMBERS)
+    drawn = clinic_tools.examine(l2.healthy_levels, 10, l2.PAIRS, l2.NUMBERS)
     assert drawn.std().item() == pytest.approx(theirs.std().item(), rel=0.03)
 
 
@@ -179,8 +179,8 @@ def test_l1_numbers():
 
 
 def test_l1_c_puts_back_too_little():
-    arguments = du.exact_denoiser(0.4, 0.25, gallery.few_levels(25)), gallery.few_levels(25), l1.NUMBERS
-    right, ill = (gallery.examine(sampler, *arguments) for sampler in (l1.healthy, l1.patient_c))
+    arguments = du.exact_denoiser(0.4, 0.25, clinic_tools.few_levels(25)), clinic_tools.few_levels(25), l1.NUMBERS
+    right, ill = (clinic_tools.examine(sampler, *arguments) for sampler in (l1.healthy, l1.patient_c))
     assert right.std().item() == pytest.approx(0.25, rel=0.1) and ill.std() < 0.1
 
 
@@ -236,8 +236,8 @@ def test_l4_what_cannot_be_seen_can_be_measured():
 
 def test_l4_a_wraps_only_if_n_does_not_divide_500():
     arguments = du.exact_denoiser(0.4, 0.25), 25, SHAPE
-    assert torch.equal(gallery.examine(l4.patient_a, *arguments), gallery.examine(l4.healthy_ddim, *arguments))
-    wrapped = gallery.examine(l4.patient_a, arguments[0], 30, SHAPE)
+    assert torch.equal(clinic_tools.examine(l4.patient_a, *arguments), clinic_tools.examine(l4.healthy_ddim, *arguments))
+    wrapped = clinic_tools.examine(l4.patient_a, arguments[0], 30, SHAPE)
     assert wrapped.mean().item() == pytest.approx(0.4 * math.sqrt(AB[489]), abs=0.02)  # back at a level without picture
 
 
@@ -332,14 +332,14 @@ def test_l4_pictures(fast, fast_context, real):
 def test_reports_and_galleries(real, monkeypatch):
     monkeypatch.setattr("matplotlib.pyplot.show", lambda: None)
     rows = [{"healthy": torch.zeros(SHAPE), "A": torch.full(SHAPE, math.nan)}, {"B": torch.ones(SHAPE)}]
-    gallery.show_sprites(rows)
-    bells = {name: gallery.Bell(torch.randn(100), 0.0, 1.0) for name in ("healthy", "A")}
-    gallery.show_histograms(bells)
+    clinic_tools.show_sprites(rows)
+    bells = {name: clinic_tools.Bell(torch.randn(100), 0.0, 1.0) for name in ("healthy", "A")}
+    clinic_tools.show_histograms(bells)
     for clinic in (l1, l2, l4):
         assert len(clinic.sprite_report(rows, real).splitlines()) == 4
         assert len(clinic.number_report(bells).splitlines()) == 3
     assert len(l4.order_report(l4.unseen()).splitlines()) == 3
-    words = gallery.table(["x"], {"a": [1.0], "b": [math.nan], "c": [1e9]}).split()
+    words = clinic_tools.table(["x"], {"a": [1.0], "b": [math.nan], "c": [1e9]}).split()
     assert words == ["x", "a", "1.00", "b", "exploded", "c", "exploded"]
 
 

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 import diffusion_utilities as du
+from data import make_sprites
 from data.make_sprites import draw_sprites
+from diffusion_utilities import Clipped
 from going_further import ablate
-from going_further.clipping import Clipped
 from going_further.schedules import SCHEDULES
 
 PLAN = ablate.QUICK
@@ -26,8 +27,8 @@ def run(*arguments):
 
 @pytest.fixture(autouse=True)
 def quick_sprites(monkeypatch):
-    """As fresh_sprites, without the second that it takes to leave out what is among the course's own."""
-    monkeypatch.setattr(ablate, "fresh_sprites", draw_sprites)
+    """As fresh ones, without the second that it takes to leave out what is among the course's own."""
+    monkeypatch.setattr(make_sprites, "fresh_sprites", draw_sprites)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def finished(tmp_path_factory):
     """The folder of a quick run, made by the command."""
     out = tmp_path_factory.mktemp("ablation")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ablate, "fresh_sprites", draw_sprites)
+        patch.setattr(make_sprites, "fresh_sprites", draw_sprites)
         assert run("--quick", "--out", out) == 0
     return out
 
@@ -217,7 +218,7 @@ def test_wrong_answer_at_pure_noise_ruins_a_plain_sampler_and_not_a_clipped_one(
 def test_clipped_network_is_drawn_as_itself(make_model):
     model, schedule = make_model(height=8), SCHEDULES["linear"](10)
     clipped = Clipped(model, schedule)
-    assert (clipped.h, clipped.in_channels, clipped.n_cfeat) == (8, 3, 5)
+    assert (clipped.height, clipped.in_channels, clipped.n_cfeat) == (8, 3, 5)
     context, x = torch.eye(5)[:2], torch.randn(2, 3, 8, 8)
     samples, _ = du.sample_ddim_context(2, context, 2, model=clipped, schedule=schedule, progress=False)
     assert samples.shape == (2, 3, 8, 8)

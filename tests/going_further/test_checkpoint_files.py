@@ -73,7 +73,7 @@ def test_file_that_was_cut_off(saved, share):
     path, _ = saved
     content = path.read_bytes()
     path.write_bytes(content[: int(share * len(content))])
-    with pytest.raises(ValueError, match=r"checkpoint\.pt is not a complete PyTorch checkpoint \(\w+\)$"):
+    with pytest.raises(ValueError, match=r"checkpoint\.pt is not a complete PyTorch checkpoint.*$"):
         checkpoints.load_model(path)
 
 
@@ -89,8 +89,9 @@ class Trap:
 
 def test_file_that_would_run_code_is_refused(tmp_path):
     torch.save({"config": Trap(tmp_path / "trapped")}, tmp_path / "trap.pt")
-    with pytest.raises(ValueError, match="not a complete PyTorch checkpoint"):
+    with pytest.raises(ValueError, match="holds more than tensors") as refusal:
         checkpoints.load_model(tmp_path / "trap.pt")
+    assert "weights_only" not in str(refusal.value)  # PyTorch's own message advises to load it unsafely
     assert not (tmp_path / "trapped").exists()
 
 

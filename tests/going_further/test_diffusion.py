@@ -179,7 +179,7 @@ def test_posterior_takes_a_level_for_each_picture():
 
 @pytest.mark.parametrize("t", [0, T + 1, torch.tensor([3, 0])], ids=str)
 def test_posterior_refuses_levels_that_are_not_there(t):
-    with pytest.raises(ValueError, match="noise levels t from"):
+    with pytest.raises(ValueError, match="noise level.* from"):
         diffusion(None).posterior(torch.zeros(2, 1, 1, 1), torch.zeros(2, 1, 1, 1), t)
 
 

@@ -13,8 +13,8 @@ from scipy.linalg import sqrtm
 
 import diffusion_utilities as du
 from data.make_sprites import draw_sprites, to_arrays
+from diffusion_utilities import Clipped
 from going_further import evaluate, sample
-from going_further.clipping import Clipped
 from going_further.schedules import SCHEDULES
 from going_further.unet import UNet
 

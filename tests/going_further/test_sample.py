@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 
 import diffusion_utilities as du
+from diffusion_utilities import Clipped
 from going_further import sample
-from going_further.clipping import Clipped
 from going_further.unet import UNet
 
 CLASSES = ["cat", "dog", "1"]
@@ -220,7 +220,7 @@ def test_guess_is_the_guided_one(net):
         (["--class-id", 3], r"out of 0 \(cat\), 1 \(dog\), 2 \(1\), got '3'"),
         (["--class-id", "Cat"], "got 'Cat'"),
         (["--class-id=-1"], "got '-1'"),
-        (["--steps", 61], "steps n from 1 to 60, got 61"),
+        (["--steps", 61], "steps n as a whole number from 1 to 60, got 61"),
         (["--steps", 0], "at least 1 sample and 1 step, got 4 and 0"),
         (["--num-samples", 0], "at least 1 sample"),
         (["--sampler", "ddpm"], "no --steps for ddpm, which always takes all 60"),

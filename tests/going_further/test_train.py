@@ -15,10 +15,11 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import diffusion_utilities as du
-from going_further import checkpoints, train
-from going_further.clipping import Clipped
+from diffusion_utilities import Clipped
+from going_further import checkpoints, datasets, train
 from going_further.datasets import ImageData
 from going_further.diffusion import DenoiseDiffusion
+from support.training import alone
 
 SMALL = "--dim 16 --dim-mults 1 2 --blocks 1 --timesteps 20 --batch-size 8 --epochs 3".split()
 ROUNDING = {"rtol": 1e-3, "atol": 1e-5}  # Adam's first steps enlarge the rounding of gradients near zero
@@ -170,13 +171,70 @@ def test_stopped_and_resumed_run_ends_with_the_same_weights(pictures, whole, tmp
 
 def test_other_settings_do_not_resume(pictures, whole, capsys):
     text = error_of(command(pictures, whole[0], "--resume", "--lr", 0.5, "--blocks", 2), capsys)
-    assert "lr was 0.001, is now 0.5" in text and "n_blocks was 1, is now 2" in text
+    assert "rate was 0.001, is now 0.5" in text and "n_blocks was 1, is now 2" in text
 
 
 def test_other_pictures_do_not_resume(pictures, whole, tmp_path, capsys):
     shutil.copytree(pictures, tmp_path / "changed")
     Image.new("RGB", (8, 8)).save(tmp_path / "changed" / "dark" / "1.png")
-    assert "data_sha256" in error_of(command(tmp_path / "changed", whole[0], "--resume"), capsys)
+    assert "data was " in error_of(command(tmp_path / "changed", whole[0], "--resume"), capsys)
+
+
+def test_relabelled_pictures_do_not_resume(pictures, whole, tmp_path, capsys):
+    """The same pictures in the same order, under the other name."""
+    for name, other in (("bright", "dark"), ("dark", "bright")):
+        shutil.copytree(pictures / name, tmp_path / "changed" / other)
+    data = datasets.load("custom", tmp_path / "changed")
+    assert data.class_names == ("bright", "dark")
+    assert "data was " in error_of(command(tmp_path / "changed", whole[0], "--resume"), capsys)
+
+
+@pytest.mark.parametrize(
+    ("option", "named"),
+    [
+        (("--accumulate", 2), "accumulate was 1, is now 2"),
+        (("--no-augment",), "augment was True, is now False"),
+        (("--seed", 1), "seed was 0, is now 1"),
+        (("--epochs", 2), "epochs was 3, is now 2"),
+        (("--schedule", "cosine"), "schedule was 'linear', is now 'cosine'"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value[0],
+)
+def test_each_other_setting_is_named(option, named, pictures, whole, capsys):
+    assert named in error_of(command(pictures, whole[0], "--resume", *option), capsys)
+
+
+def test_a_finished_run_is_lengthened_in_words(pictures, whole, tmp_path, capsys):
+    shutil.copytree(whole[0], tmp_path / "out")
+    state = run(pictures, tmp_path / "out", "--resume", "--epochs", 5)
+    assert "lengthened from 3 epochs to 5" in capsys.readouterr().out
+    assert state["epoch"] == 5 and state["losses"][:3] == whole[1]["losses"]
+    assert state["config"]["recipe"]["epochs"] == 5
+
+
+def test_a_run_that_is_not_finished_is_not_lengthened(pictures, whole, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    du.save_weights(whole[1] | {"epoch": 2, "losses": whole[1]["losses"][:2]}, tmp_path / "out" / "checkpoint.pt")
+    text = error_of(command(pictures, tmp_path / "out", "--resume", "--epochs", 5), capsys)
+    assert "epochs was 3, is now 5" in text
+
+
+def test_a_run_starts_from_given_weights_and_remembers_which(pictures, whole, tmp_path, capsys):
+    start = whole[0] / "model.pt"
+    # at a rate of next to nothing it stays where it starts
+    state = run(pictures, tmp_path / "out", "--start", start, "--epochs", 1, "--lr", 1e-12)
+    assert "starting from the averaged weights" in capsys.readouterr().out
+    check_equal(state["model"], whole[1]["ema"], rtol=0, atol=1e-6)
+    text = error_of(command(pictures, tmp_path / "out", "--resume", "--epochs", 1, "--lr", 1e-12), capsys)
+    assert "start was " in text
+    text = error_of(command(pictures, tmp_path / "other", "--start", start, "--dim", 24), capsys)
+    assert "does not fit this network" in text
+
+
+def test_two_runs_in_one_folder_are_noticed_before_the_first_checkpoint(pictures, tmp_path, capsys):
+    with alone(tmp_path / "out" / "checkpoint.pt"):
+        text = error_of(command(pictures, tmp_path / "out"), capsys)
+    assert "another run is writing" in text and not (tmp_path / "out" / "checkpoint.pt").exists()
 
 
 def test_a_finished_run_is_not_overwritten(pictures, whole, capsys):
@@ -324,7 +382,7 @@ def test_batches_show_every_picture_once_at_all_levels_with_some_classes_hidden(
     assert len(set(shown.tolist())) == len(shown) == 62 * 64
     assert not torch.equal(shown, shown.sort().values)
     hidden = (c == 0).all(dim=1)
-    assert hidden.float().mean() == pytest.approx(train.HIDDEN, abs=0.02)
+    assert hidden.float().mean() == pytest.approx(train.CONTEXT_DROPOUT, abs=0.02)
     assert torch.equal(c[~hidden], labels[shown[~hidden]])
     assert torch.bincount(t, minlength=11)[1:].min() > 300 and t.max() == 10 and t.min() == 1
     assert noise.mean() == pytest.approx(0, abs=0.05) and noise.std() == pytest.approx(1, abs=0.05)
@@ -335,12 +393,8 @@ def test_epochs_and_seeds_differ():
     assert len(set(map(float, first))) == 6
 
 
-def test_learning_rate_rises_then_falls_to_zero():
-    rates = [train.learning_rate(step, 5000) for step in range(5000)]
-    assert rates[0] == 1 / train.WARM_UP and max(rates) == rates[train.WARM_UP] == 1
-    assert np.all(np.diff(rates[: train.WARM_UP]) > 0) and np.all(np.diff(rates[train.WARM_UP :]) < 0)
-    assert 0 < rates[-1] < 1e-6
-    assert train.learning_rate(10, 100) == 1  # a short run has a short warm-up
+def test_a_short_run_has_a_short_warm_up(whole):
+    assert whole[1]["config"]["recipe"]["warmup_steps"] == 12 // 10
 
 
 def make_trainer(pictures, tmp_path, *more):

@@ -1,7 +1,7 @@
-"""What the clinics of Labs 1, 2 and 4 share: to run a patient, to show what it draws, to print what was measured.
+"""What the clinics of Labs 1, 2 and 4 share: run a patient, show what it draws, print measurements.
 
-A patient is a function with one bug. The buggy line ends with `# the bug`; the line after it is a comment with the
-right one, `# right: …`.
+A patient is a function with one bug. The buggy line ends with `# the bug`; the line after it is a
+comment with the right one, `# right: …`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["Bell", "examine", "few_levels", "show_histograms", "show_sprites", "
 
 @torch.no_grad()
 def examine(patient: Callable, *arguments: object, seed: int = 0) -> Tensor:
-    """What patient(*arguments) draws. All start from the same random state, and the notebook's own is left alone."""
+    """What patient(*arguments) draws, from one random state; the notebook's own is left alone."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         return patient(*arguments)
@@ -36,11 +36,12 @@ def few_levels(n: int) -> NoiseSchedule:
 
 
 def show_sprites(rows: list[dict[str, Tensor]]) -> None:
-    """Rows of panels: title → sprites (n, 3, 16, 16), shown in two rows, and grey where they are no numbers."""
+    """Rows of panels: title → sprites (n, 3, 16, 16), shown in two rows; NaN is shown grey."""
     from torchvision.utils import make_grid  # takes a second, and most of a lab does without
 
     n_columns = max(len(row) for row in rows)
-    fig, axs = plt.subplots(len(rows), n_columns, figsize=(10, 5.8 / n_columns * len(rows)), squeeze=False)
+    size = (10, 5.8 / n_columns * len(rows))
+    fig, axs = plt.subplots(len(rows), n_columns, figsize=size, squeeze=False)
     for ax in axs.flat:
         ax.set_axis_off()
     for row, panels in zip(axs, rows, strict=True):
@@ -55,7 +56,7 @@ def show_sprites(rows: list[dict[str, Tensor]]) -> None:
 
 @dataclass(frozen=True)
 class Bell:
-    """Plain numbers that a patient drew, and the mean and spread of the data that it should have drawn from."""
+    """Numbers that a patient drew, and mean m and spread s of the data it should have drawn from."""
 
     numbers: Tensor
     m: float
@@ -69,7 +70,8 @@ def show_histograms(panels: dict[str, Bell]) -> None:
         half = 4 * max(bell.s, bell.numbers.std().item())
         edges = np.linspace(bell.m - half, bell.m + half, 81)
         values = np.linspace(bell.m - half, bell.m + half, 801)
-        density = np.exp(-(((values - bell.m) / bell.s) ** 2) / 2) / (bell.s * math.sqrt(2 * math.pi))
+        z = (values - bell.m) / bell.s
+        density = np.exp(-(z**2) / 2) / (bell.s * math.sqrt(2 * math.pi))
         ax.hist(bell.numbers.numpy(), bins=edges, density=True, color="#56B4E9", label="drawn")
         ax.plot(values, density, color="#D55E00", label="data")
         ax.set(title=title, xlabel="value", ylabel="density")
@@ -78,14 +80,16 @@ def show_histograms(panels: dict[str, Bell]) -> None:
 
 
 def table(columns: list[str], rows: dict[str, list[float | Tensor | str]], digits: int = 2) -> str:
-    """Lines of text: a name and its figures. A number that is huge, or none at all, is said in a word."""
+    """Lines of text: a name and its figures. What is huge or not a number is said in a word."""
 
     def word(value: float | Tensor | str) -> str:
         if isinstance(value, str):
             return value
-        return f"{value:.{digits}f}" if abs(value) < 1000 else "exploded"  # a NaN is not less than anything
+        # a NaN is not less than anything
+        return f"{value:.{digits}f}" if abs(value) < 1000 else "exploded"
 
     width = max(len(name) for name in rows)
     lines = [" " * width + "".join(f"{column:>13}" for column in columns)]
-    lines += [f"{name:{width}}" + "".join(f"{word(value):>13}" for value in values) for name, values in rows.items()]
+    for name, values in rows.items():
+        lines.append(f"{name:{width}}" + "".join(f"{word(value):>13}" for value in values))
     return "\n".join(lines)
