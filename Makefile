@@ -10,21 +10,33 @@ LABS = L1_Sampling/L1_Sampling.ipynb L2_Training/L2_Training.ipynb L3_Context/L3
 RUN_AGAIN = COURSE_STEPS=20 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile \
 	--nbval-lax --nbval-current-env --nbval-cell-timeout=600
 
-.PHONY: help lab test notebooks sheets data weights bench clean
+# What takes long and changes seldom is left to `make test`.
+QUICK = --ignore=tests/exercises --ignore=tests/going_further --ignore=tests/test_capstone.py \
+	--ignore=tests/test_sheets.py --ignore=tests/test_make_weights.py --ignore=tests/test_lab2.py
+
+.PHONY: help lab check test notebooks sheets data weights cards pictures bench clean
 
 help:
 	@echo "make lab        open the course in JupyterLab, at Lab 1"
+	@echo "make check      style, and the unit tests of the module and its support (under two minutes)"
 	@echo "make test       style, unit tests, and every lab run again and compared"
 	@echo "make notebooks  run the labs and store their outputs"
 	@echo "make sheets     make the exercise sheets from the labs"
 	@echo "make data       draw the sprites again"
 	@echo "make weights    train the networks again (hours; ARGS=--bf16 halves them on new processors)"
+	@echo "make cards      write the tables of the model card, the README and the speed page from the stored figures"
+	@echo "make pictures   draw the pictures of the README and of the model card again (5 minutes)"
 	@echo "make bench      measure speed and memory, and write the README's table (25 minutes)"
 	@echo "make clean      remove the environment"
 
 lab: $(VENV)/lab.done
 	$(BIN)/jupyter trust $(LABS)
 	$(BIN)/jupyter lab $(firstword $(LABS))
+
+check: $(VENV)/test.done
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m pytest tests -n 2 --dist loadfile $(QUICK)
 
 test: $(VENV)/test.done
 	$(BIN)/python -m ruff check .
@@ -42,10 +54,17 @@ sheets: $(VENV)/lab.done
 	$(BIN)/python -m exercise_tools.make_sheets
 
 data: $(VENV)/lab.done
-	$(BIN)/python data/make_sprites.py
+	$(BIN)/python -m data.make_sprites
 
 weights: $(VENV)/lab.done
 	$(BIN)/python -m weights.make_weights $(ARGS)
+
+cards: $(VENV)/lab.done
+	$(BIN)/python -m weights.card
+	$(BIN)/python -m tests.benchmarks.report
+
+pictures: $(VENV)/lab.done
+	$(BIN)/python -m docs.make_pictures
 
 bench: $(VENV)/test.done
 	$(BIN)/python -m tests.benchmarks.bench

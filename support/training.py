@@ -1,8 +1,9 @@
-"""The training kit: a recipe, one step, and runs that may be stopped at any moment. In the labs the learner writes the
-plain loop first; this is what comes after.
+"""The training kit: a recipe, one step, and runs that may be stopped at any moment.
 
-A run is described by a :class:`Recipe`, which its checkpoint holds whole. All randomness of an epoch follows from the
-recipe's seed and the epoch's number, so a run that was stopped ends with the same weights as one that was not.
+In the labs the learner writes the plain loop first; this is what comes after. A run is described by
+a :class:`Recipe`, which its checkpoint holds whole. All randomness of an epoch follows from the
+recipe's seed and the epoch's number, so a run that was stopped ends with the same weights as one
+that was not.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -35,7 +36,8 @@ from support.files import read_checkpoint, save_weights
 
 WARMUP_STEPS = 100
 EMA_DECAY = 0.999
-CONTEXT_DROPOUT = 0.1  # share of pictures whose context is hidden, so that the network also learns to draw without
+# share of pictures whose context is hidden, so that the network also learns to draw without
+CONTEXT_DROPOUT = 0.1
 LARGEST_GRADIENT = 1.0  # norm; longer gradients are cut to it
 
 
@@ -44,19 +46,20 @@ class Recipe:
     """All that decides what a run ends with.
 
     Attributes:
-        epochs, batch_size, seed: as everywhere.
+        epochs, batch_size, seed: as everywhere. A loop that counts steps leaves ``epochs`` at 1.
         views: how often an epoch shows each picture, each time augmented anew.
         rate: a factor of the optimiser's learning rates.
         warmup_steps: in which the rates rise; then they fall along half a cosine to 0.
         ema_decay: of the moving average of the weights.
         context_dropout: share of pictures whose context is hidden; None trains without contexts.
-        largest_weight: the error at level t counts 1/ᾱ_t times, at most so many times; 1 is the plain loss.
+        largest_weight: the error at level t counts 1/ᾱ_t times, at most so many times; 1 is the
+            plain loss.
         bf16: whether passes are computed in 16 bits.
         data: hash of pictures and labels (:func:`data_hash`).
         start: hash of the weights it begins with (:func:`weights_hash`); "" where they are random.
     """
 
-    epochs: int
+    epochs: int = 1
     views: int = 1
     batch_size: int = 64
     rate: float = 1.0
@@ -77,8 +80,11 @@ class Recipe:
         check.number(self.ema_decay, "ema_decay", 0, 1)
         if self.context_dropout is not None:
             check.number(self.context_dropout, "context_dropout", 0, 1)
-        if not check.finite(self.rate, "rate") > 0 or not check.number(self.largest_weight, "largest_weight") > 0:
-            raise ValueError("expected a rate and a largest_weight above 0")
+        check.finite(self.rate, "rate")
+        check.number(self.largest_weight, "largest_weight")
+        if min(self.rate, self.largest_weight) <= 0:
+            got = f"{self.rate} and {self.largest_weight}"
+            raise ValueError(f"expected a rate and a largest_weight above 0, got {got}")
 
     def steps(self, n_pictures: int) -> int:
         """Steps of one epoch."""
@@ -100,8 +106,8 @@ def differences(then: dict, now: dict) -> list[str]:
 
 
 def _word(value: object) -> str:
-    text = repr(value)
-    return f"{text[:13]}…" if isinstance(value, str) and len(value) == 64 else text  # a hash, long enough to tell
+    a_hash = isinstance(value, str) and len(value) == 64  # its beginning is enough to tell
+    return f"{value[:12]}…" if a_hash else repr(value)
 
 
 def data_hash(images: Tensor, labels: Tensor | None) -> str:
@@ -121,7 +127,7 @@ def weights_hash(state: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-# ---------------------------------------------------------------------------------------------------------- one step
+# ---------------------------------------------------------------------------------------- one step
 
 
 def learning_rate(step: int, n_steps: int, warmup_steps: int = WARMUP_STEPS) -> float:
@@ -139,8 +145,9 @@ def ema_decay_at(step: int, decay: float = EMA_DECAY) -> float:
 def loss_weight(t: Tensor, schedule: NoiseSchedule, largest: float) -> Tensor:
     """1/ᾱ_t, at most ``largest``: how much the squared error at level t (n,) counts.
 
-    Where there is little picture left, the noise is easily guessed and its error small, but it decides what will be
-    drawn. An error of ε weighted by 1/ᾱ is the error of v (Salimans and Ho 2022, arXiv 2202.00512, appendix D).
+    Where there is little picture left, the noise is easily guessed and its error small, but it
+    decides what will be drawn. An error of ε weighted by 1/ᾱ is the error of v (Salimans and Ho
+    2022, arXiv 2202.00512, appendix D).
     """
     return (1 / schedule.ab_t[t]).clamp(max=largest)
 
@@ -166,7 +173,8 @@ def training_step(
     """Change the weights once, and move the average along; the mean squared error, not weighted.
 
     Args:
-        optimizer: has ``step(factor)``, a step at its learning rates times ``factor`` that forgets the gradients.
+        optimizer: has ``step(factor)``, a step at its learning rates times ``factor`` that forgets
+            the gradients.
         x, c: sprites (n, channels, h, w) and their contexts (n, classes).
         step, n_steps: which step it is, and of how many.
         generator: of levels, noise and hidden contexts.
@@ -178,7 +186,8 @@ def training_step(
     dropped = drop_contexts(c, recipe.context_dropout or 0.0, generator)
     x_t = perturb(x, t, noise, schedule).contiguous(memory_format=torch.channels_last)
     with torch.autocast(x.device.type, torch.bfloat16, enabled=recipe.bf16):
-        pred_noise = model(x_t, t / schedule.timesteps, None if recipe.context_dropout is None else dropped)
+        c = None if recipe.context_dropout is None else dropped
+        pred_noise = model(x_t, t / schedule.timesteps, c)
     error = (pred_noise.float() - noise).square().mean(dim=(1, 2, 3))  # (n,)
     (loss_weight(t, schedule, recipe.largest_weight) * error).mean().backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), LARGEST_GRADIENT)
@@ -191,7 +200,10 @@ def training_step(
 def with_recomputed_batch_norm(
     model: torch.nn.Module, images: Tensor, labels: Tensor, batches: int = 200
 ) -> torch.nn.Module:
-    """A copy whose batch-norm statistics are plain means over ``batches`` batches, the weights standing still."""
+    """A copy whose batch-norm statistics are plain means over ``batches`` batches.
+
+    The weights stand still. Images and labels as in :class:`Run`.
+    """
     model, schedule = copy.deepcopy(model).train(), linear_schedule().to(images.device)
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
@@ -200,7 +212,8 @@ def with_recomputed_batch_norm(
     generator = torch.Generator().manual_seed(0)
     for x, _ in islice(sprite_batches(images, labels, min(64, len(images)), generator), batches):
         t = torch.randint(1, 501, (len(x),), generator=generator).to(x.device)
-        model(perturb_input(x, t, torch.randn(x.shape, generator=generator).to(x), schedule), t / 500)
+        noise = torch.randn(x.shape, generator=generator).to(x)
+        model(perturb_input(x, t, noise, schedule), t / 500)
     return model.eval()
 
 
@@ -209,7 +222,7 @@ def cpu_state_dict(model: torch.nn.Module) -> dict[str, Tensor]:
     return {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
 
 
-# ---------------------------------------------------------------------------------------------------- a run that may stop
+# ----------------------------------------------------------------------------- a run that may stop
 
 
 @contextmanager
@@ -224,26 +237,30 @@ def alone(path: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise ValueError(f"another run is writing to {path}: wait for it, or choose another place") from None
+        reason = "wait for it, or choose another place"
+        raise ValueError(f"another run is writing to {path}: {reason}") from None
     try:
         yield
     finally:
+        # first, so that nobody takes a lock whose file is about to go; Windows does it at release
+        with suppress(OSError):
+            Path(lock.lock_file).unlink()
         lock.release()
-        Path(lock.lock_file).unlink(missing_ok=True)
 
 
 class Run:
     """One run of training, of a network and its average, which goes on where its checkpoint ends.
 
     Args:
-        recipe: compared whole with that of the checkpoint; :func:`data_hash` and :func:`weights_hash` are filled in.
+        recipe: compared whole with that of the checkpoint; its ``data`` is filled in here.
         model: changed in place; the average begins as its copy.
         optimizer: see :func:`training_step`; also state_dict and load_state_dict.
         images, labels: (n, channels, h, w) and (n, classes), on the model's device.
         checkpoint: the file that is written after each epoch.
 
     Raises:
-        ValueError: the checkpoint is damaged, or of a run with another recipe; what differs is named.
+        ValueError: the checkpoint is damaged, or of a run with another recipe, where what differs
+            is named, or of another network.
     """
 
     def __init__(
@@ -261,7 +278,7 @@ class Run:
         self.ema = copy.deepcopy(model).requires_grad_(False)
         self.images, self.labels, self.checkpoint = images, labels, checkpoint
         self.schedule = linear_schedule().to(images.device)
-        self.losses, self.seconds = [], 0.0  # the mean error of each finished epoch
+        self.losses, self.seconds = [], 0.0  # losses: the mean error of each finished epoch
         if checkpoint.exists():
             self._resume()
 
@@ -282,31 +299,34 @@ class Run:
             self.optimizer.load_state_dict(state["optimizer"])
             self.losses, self.seconds = state["losses"], state["seconds"]
         except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"{self.checkpoint} is no checkpoint of a run: {type(error).__name__}: {error}") from None
+            reason = f"{type(error).__name__}: {error}"
+            raise ValueError(f"{self.checkpoint} is no checkpoint of a run: {reason}") from None
+        except RuntimeError:  # shapes or names of weights
+            raise ValueError(f"{self.checkpoint} is of a run of another network") from None
 
     def train_epoch(self) -> float:
         """Train for one epoch; its mean squared error, not weighted."""
         recipe, steps = self.recipe, self.recipe.steps(len(self.images))
-        generator = torch.Generator().manual_seed(1000 * recipe.seed + self.epoch)  # the only randomness of this epoch
+        # the only randomness of this epoch
+        generator = torch.Generator().manual_seed(1000 * recipe.seed + self.epoch)
         batch_size = min(recipe.batch_size, len(self.images))
         batches = islice(sprite_batches(self.images, self.labels, batch_size, generator), steps)
         began, errors = time.perf_counter(), []
         self.model.train()
         bar = tqdm(batches, total=steps, desc=f"epoch {self.epoch}", leave=False, disable=None)
+        networks, rest = (self.model, self.ema, self.optimizer), (recipe, self.schedule, generator)
         for step, (x, c) in enumerate(bar, start=self.epoch * steps):
-            error = training_step(
-                self.model, self.ema, self.optimizer, x, c, step, recipe.epochs * steps, recipe, self.schedule,
-                generator, self.perturb,
-            )  # fmt: skip
-            errors.append(error)
+            place = (step, recipe.epochs * steps)
+            errors.append(training_step(*networks, x, c, *place, *rest, self.perturb))
         self.losses.append(torch.stack(errors).mean().item())
         self.seconds += time.perf_counter() - began
         return self.losses[-1]
 
     def save(self) -> None:
         """Write the checkpoint; the old one stays whole until the new one is."""
-        state = {"model": self.model.state_dict(), "ema": self.ema.state_dict(), "recipe": self.recipe.as_dict()}
-        state |= {"optimizer": self.optimizer.state_dict(), "losses": self.losses, "seconds": self.seconds}
+        parts = {"model": self.model, "ema": self.ema, "optimizer": self.optimizer}
+        state = {name: part.state_dict() for name, part in parts.items()}
+        state |= {"recipe": self.recipe.as_dict(), "losses": self.losses, "seconds": self.seconds}
         save_weights(state, self.checkpoint)
 
     def finish(self, after_epoch: Callable[[Run], None] = lambda run: None) -> dict:
@@ -316,7 +336,8 @@ class Run:
             after_epoch: called with the run before its checkpoint is written, to keep weights or to print.
 
         Returns:
-            what is worth recording: the recipe, the loss of each epoch, seconds, the numbers of steps and images.
+            what is worth recording: the recipe, the loss of each epoch, seconds, the numbers of
+            steps and images.
         """
         with alone(self.checkpoint):
             while self.epoch < self.recipe.epochs:

@@ -4,6 +4,8 @@ import hashlib
 import json
 import os
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -121,6 +123,37 @@ def test_readme_snippets_run_as_written(monkeypatch):
         block = block.replace("(32)", "(1)").replace("my_sprites.npy", "sprites_1788_16x16.npy")
         exec(block.replace("my_labels.npy", "sprite_labels_nc_1788_16x16.npy"), names)
     assert names["images"].shape == (1788, 3, 16, 16) and len(names["dataset"]) == 1788
+
+
+def windows(make_lines: list[str]) -> list[str]:
+    """The commands that make would run, as they are typed on Windows without make."""
+    typed, environment = [], []
+    for line in " ".join(make_lines).replace("\\ ", "").split("\n"):
+        words = line.split()
+        if not words or words[0] in ("touch", "rm") or "import sys" in line:
+            continue
+        while "=" in words[0] and words[0].isupper() | words[0].split("=")[0].isupper():
+            if words[0] not in environment:
+                environment.append(words[0])
+                typed.append(f"set {words[0]}")
+            words.pop(0)
+        words = [word.replace("/", "\\") if not word.startswith("--") else word for word in words]
+        typed.append(" ".join(words).replace(".venv\\bin\\", ".venv\\Scripts\\").replace("python3 ", "py -3.14 "))
+    return typed
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+@pytest.mark.parametrize("verb", ["lab", "test"])
+def test_readmes_commands_for_windows_are_those_of_make(verb):
+    """They are compared as a whole, so that neither can drift."""
+    command = ["make", "--no-print-directory", "-n", "-B", verb, "PYTHON=python3", "VENV=.venv"]
+    lines = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    expected = windows([lines])
+    if verb == "test":
+        expected = expected[2:]  # what `lab` has done before
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```bat\n(.*?)```", readme, flags=re.DOTALL)
+    assert blocks[["lab", "test"].index(verb)].strip().splitlines() == expected
 
 
 def test_readme_names_only_files_that_exist():
