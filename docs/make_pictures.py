@@ -1,4 +1,4 @@
-"""Make the pictures of the README and of the model card with the shipped weights: ``python -m docs.make_pictures``."""
+"""Make the pictures of the README and of the model card: ``python -m docs.make_pictures``."""
 
 from __future__ import annotations
 
@@ -49,10 +49,12 @@ def main() -> None:
     _, frames = sample_ddpm(30, save_rate=25, seed=1)
     pictures = [picture(frame, rows=3) for frame in frames]
     durations = [160] * (len(pictures) - 1) + [3000]  # milliseconds; the result stays
+    options = {"save_all": True, "duration": durations, "loop": 0, "optimize": True}
     with replacing(DOCS / "sprites.gif") as part:
-        pictures[0].save(part, save_all=True, append_images=pictures[1:], duration=durations, loop=0, optimize=True)
+        pictures[0].save(part, append_images=pictures[1:], **options)
 
-    contexts = torch.cat([torch.eye(5), torch.zeros(1, 5), torch.eye(5)[:2]]).repeat_interleave(8, dim=0)
+    rows = torch.cat([torch.eye(5), torch.zeros(1, 5), torch.eye(5)[:2]])
+    contexts = rows.repeat_interleave(8, dim=0)
     draw_loss_curve(DOCS / "loss_curve.png")
     runs = {
         "unconditional_500": sample_ddpm(64, seed=0),

@@ -1,4 +1,4 @@
-"""Tables in Markdown, and the marked blocks of a page that are made from figures and never typed."""
+"""Tables in Markdown, and the blocks of a page that are made from figures and never typed."""
 
 from __future__ import annotations
 
@@ -16,15 +16,25 @@ def table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
 
 
 def pm(figure: dict, digits: int = 2) -> str:
-    """Mean ± standard deviation."""
-    return f"{figure['mean']:.{digits}f} ± {figure['std']:.{digits}f}"
+    """Mean ± standard deviation; of one seed alone, the mean."""
+    mean, std = figure["mean"], figure["std"]
+    return f"{mean:.{digits}f}" + ("" if std is None else f" ± {std:.{digits}f}")
 
 
 def with_blocks(text: str, figures: dict, blocks: dict[str, Callable[[dict], str]], prefix: str = "") -> str:
-    """A page with each block from ``<!-- prefixNAME -->`` to ``<!-- / -->`` made anew by the function of that name."""
+    """A page whose blocks, from ``<!-- prefixNAME -->`` to ``<!-- / -->``, are made anew.
+
+    Raises:
+        ValueError: the figures lack what a block shows.
+    """
 
     def made(match: re.Match) -> str:
-        return f"<!-- {prefix}{match[1]} -->\n{blocks[match[1]](figures)}\n<!-- / -->"
+        name, make = match[1], blocks[match[1]]
+        try:
+            return f"<!-- {prefix}{name} -->\n{make(figures)}\n<!-- / -->"
+        except (KeyError, TypeError, AttributeError, IndexError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise ValueError(f"the figures lack what the block {name} shows: {reason}") from None
 
     return re.sub(rf"<!-- {prefix}(\w+) -->\n.*?<!-- / -->", made, text, flags=re.DOTALL)
 

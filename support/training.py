@@ -138,7 +138,7 @@ def learning_rate(step: int, n_steps: int, warmup_steps: int = WARMUP_STEPS) -> 
 
 
 def ema_decay_at(step: int, decay: float = EMA_DECAY) -> float:
-    """The decay at a step: early on, the average would otherwise still hold the untrained weights."""
+    """The decay at a step, small at first, while the average still holds the untrained weights."""
     return min(decay, (1 + step) / (10 + step))
 
 
@@ -333,7 +333,8 @@ class Run:
         """Train to the end, a checkpoint after each epoch.
 
         Args:
-            after_epoch: called with the run before its checkpoint is written, to keep weights or to print.
+            after_epoch: called with the run before its checkpoint is written, to keep weights or
+                to print.
 
         Returns:
             what is worth recording: the recipe, the loss of each epoch, seconds, the numbers of

@@ -194,15 +194,16 @@ def pretended_gpu() -> Iterator[None]:
     nothing, there = (lambda *args, **kwargs: None), (lambda *args, **kwargs: True)
     changes = {
         torch: {
-            "tensor": _made_there(torch.tensor), "as_tensor": _made_there(torch.as_tensor), "load": _loaded(torch.load),
+            "tensor": _made_there(torch.tensor),
+            "as_tensor": _made_there(torch.as_tensor),
+            "load": _loaded(torch.load),
         },
-        torch.cuda: {
-            "is_available": there, "is_bf16_supported": there, "_lazy_init": nothing, "synchronize": nothing,
-            "manual_seed": nothing, "manual_seed_all": nothing, "get_device_name": lambda *args: "pretended",
-            "CUDAGraph": Graph, "graph": _record, "Stream": _Stream, "current_stream": _Stream,
-            "stream": nullcontext, "device": nullcontext,
-        },
-    }  # fmt: skip
+        torch.cuda: dict.fromkeys(("is_available", "is_bf16_supported"), there)
+        | dict.fromkeys(("_lazy_init", "synchronize", "manual_seed", "manual_seed_all"), nothing)
+        | dict.fromkeys(("Stream", "current_stream"), _Stream)
+        | dict.fromkeys(("stream", "device"), nullcontext)
+        | {"get_device_name": lambda *args: "pretended", "CUDAGraph": Graph, "graph": _record},
+    }
     if hasattr(torch.optim.Optimizer, "_accelerator_graph_capture_health_check"):  # asks the driver
         changes[torch.optim.Optimizer] = {"_accelerator_graph_capture_health_check": nothing}
     swap = torch.__future__.get_swap_module_params_on_conversion()

@@ -111,6 +111,54 @@ def test_levels_as_a_list_or_an_array_mean_one_for_each_picture():
     assert torch.equal(du.perturb_input(x, t.tolist(), noise), expected)
 
 
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32])
+def test_levels_of_any_whole_type_mean_levels(dtype):
+    """uint8 would else be taken for a mask."""
+    x, y = normal(3, 3, 4, 4), normal(3, 3, 4, 4, seed=1)
+    many, one = torch.tensor([1, 2, 250]), torch.tensor(250)
+    for formula in (
+        lambda t: du.perturb_input(x, t, y),
+        lambda t: du.predict_x0(x, t, y),
+        lambda t: du.noise_from_x0(x, t, y),
+    ):
+        assert torch.equal(formula(many.to(dtype)), formula(many))
+        assert torch.equal(formula(one.to(dtype)), formula(250))
+    for step in (
+        lambda t, t_prev: du.denoise_add_noise(x, t, y, 0),
+        lambda t, t_prev: du.denoise_ddim(x, t, t_prev, y),
+        lambda t, t_prev: du.denoise_dpm(x, t, t_prev, y, (300, x)),
+    ):
+        for shape in ((), (1,)):
+            t, t_prev = one.to(dtype).reshape(shape), (one - 50).to(dtype).reshape(shape)
+            assert torch.equal(step(t, t_prev), step(250, 200))
+
+
+TENSORS = {
+    "perturb_input": ({"t": 5}, ["x", "noise"]),
+    "predict_x0": ({"t": 5}, ["x", "pred_noise"]),
+    "noise_from_x0": ({"t": 5}, ["x", "x0_pred"]),
+    "denoise_add_noise": ({"t": 5}, ["x", "pred_noise", "z"]),
+    "denoise_ddim": ({"t": 5, "t_prev": 2, "eta": 1.0}, ["x", "pred_noise", "z"]),
+    "denoise_dpm": ({"t": 5, "t_prev": 2, "eta": 1.0}, ["x", "x0_pred", "z", "before"]),
+    "guided_noise": ({"guidance": 2.0}, ["pred_cond", "pred_uncond"]),
+}
+SPOILT = [(name, spoilt) for name, (_, tensors) in TENSORS.items() for spoilt in tensors]
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 4, 4), (1, 3, 4, 4), (2, 3, 1, 1), (3, 4, 4), (4,), ()], ids=str)
+@pytest.mark.parametrize(("name", "spoilt"), SPOILT)
+def test_no_tensor_is_stretched_to_the_shape_of_another(name, spoilt, shape):
+    numbers, tensors = TENSORS[name]
+    given = {key: normal(*shape) if key == spoilt else normal(2, 3, 4, 4) for key in tensors}
+    if "before" in given:
+        given["before"] = 9, given["before"]
+    if name == "perturb_input" and spoilt == "x" and shape == (3, 4, 4):
+        assert du.perturb_input(**numbers, **given).shape == (2, 3, 4, 4)  # many noises of one picture
+        return
+    with pytest.raises(ValueError, match="expected (tensors of one shape|noise of the shape of x)"):
+        getattr(du, name)(**numbers, **given)
+
+
 def test_another_schedule_is_used_where_given():
     schedule, x, noise = du.linear_schedule(10, 0.1, 0.3), normal(1, 3, 4, 4), normal(1, 3, 4, 4, seed=1)
     ab, ab_prev, b = schedule.ab_t[10], schedule.ab_t[4], schedule.b_t[10]
@@ -198,10 +246,15 @@ def test_ddim_adds_no_noise_on_the_step_to_zero(t):
 
 
 @pytest.mark.parametrize(("t", "t_prev"), [(5, 5), (5, 6), (0, 0), (5, -1), (501, 400)])
-def test_ddim_refuses_steps_that_do_not_go_down(t, t_prev):
+def test_steps_that_do_not_go_down_are_refused(t, t_prev):
     x = torch.zeros(1, 3, 4, 4)
-    with pytest.raises(ValueError, match="expected a step down|expected a noise level"):
-        du.denoise_ddim(x, t, t_prev, x)
+    for step in (
+        lambda: du.denoise_ddim(x, t, t_prev, x),
+        lambda: du.denoise_dpm(x, t, t_prev, x),
+        lambda: du.denoise_dpm(x, t_prev, 0, x, (t, x)),  # the step before
+    ):
+        with pytest.raises(ValueError, match="expected a step down|expected a noise level"):
+            step()
 
 
 def posterior_by_integration(x_t, x_0, ab, ab_prev):
@@ -299,13 +352,6 @@ def test_dpm_step_draws_its_own_noise_when_given_none():
     one, two = (du.denoise_dpm(x, 300, 250, x, eta=1.0) for _ in range(2))
     assert not torch.equal(one, two)
     assert torch.equal(du.denoise_dpm(x, 300, 250, x), du.denoise_dpm(x, 300, 250, x))
-
-
-@pytest.mark.parametrize("eta", [-0.1, float("nan")])
-def test_dpm_step_refuses_an_impossible_eta(eta):
-    x = normal(1, 3, 4, 4)
-    with pytest.raises(ValueError, match="eta from 0 to inf"):
-        du.denoise_dpm(x, 300, 250, x, eta=eta)
 
 
 # ------------------------------------------------------------------------------------------------------------- guidance

@@ -2,7 +2,11 @@
 
 import pickle
 import re
+import subprocess
+import sys
+import traceback
 import warnings
+import zipfile
 
 import pytest
 import torch
@@ -44,7 +48,7 @@ def test_load_pretrained_reads_the_sizes_off_the_file(make_model, tmp_path, n_fe
     model = make_model(n_feat, n_cfeat, height)
     du.save_weights(model.state_dict(), tmp_path / "run.pth")
     loaded = du.load_pretrained(tmp_path / "run.pth", device="cpu")
-    assert (loaded.in_channels, loaded.n_feat, loaded.n_cfeat, loaded.h) == (3, n_feat, n_cfeat, height)
+    assert (loaded.in_channels, loaded.n_feat, loaded.n_cfeat, loaded.height) == (3, n_feat, n_cfeat, height)
     assert same(loaded.state_dict(), model.state_dict())
     x, c = torch.randn(2, 3, height, height), torch.rand(2, n_cfeat)
     assert torch.equal(loaded(x, 0.5, c), model(x, 0.5, c))
@@ -127,6 +131,24 @@ def test_the_dictionary_given_is_not_changed(tiny_model, old_state):
     with pytest.warns(UserWarning):
         tiny_model.load_state_dict(old_state)
     assert set(old_state) == keys
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module."])
+def test_what_other_programs_put_before_each_name_is_taken_off(prefix, make_model, tmp_path):
+    """Saved from DataParallel, from a compiled network, or from both."""
+    model, other = make_model(seed=0), make_model(seed=1)
+    state = {prefix + key: value for key, value in copied(model).items()}
+    torch.save(state, tmp_path / "parallel.pth")
+    assert same(du.load_pretrained(tmp_path / "parallel.pth", device="cpu").state_dict(), model.state_dict())
+    other.load_state_dict(state)
+    assert same(other.state_dict(), model.state_dict())
+
+
+def test_a_prefix_of_some_names_alone_is_not_taken_off(tiny_model):
+    state = copied(tiny_model)
+    state["module.out.3.bias"] = state.pop("out.3.bias")
+    with pytest.raises(ValueError, match=r"module\.out\.3\.bias is unknown"):
+        tiny_model.load_state_dict(state)
 
 
 # ------------------------------------------------------------------------------------------ state_dicts that do not fit
@@ -233,6 +255,61 @@ def test_a_file_cut_short_is_refused(tiny_model, tmp_path, share, new_format):
         du.load_pretrained(path, device="cpu")
 
 
+def flipped(whole, offset):
+    return whole[:offset] + bytes([whole[offset] ^ 1 << offset % 8]) + whole[offset + 1 :]
+
+
+def test_a_flipped_bit_is_found_by_the_checksums(checkpoint):
+    """Outside weights/, too, where no record of hashes would tell."""
+    original, whole = torch.load(checkpoint), checkpoint.read_bytes()
+    with zipfile.ZipFile(checkpoint) as archive:
+        middles = [entry.header_offset + entry.file_size // 2 + 128 for entry in archive.infolist()]
+    for offset in middles[1::3]:  # inside tensors
+        checkpoint.write_bytes(flipped(whole, offset))
+        with pytest.raises(ValueError, match=r"tiny\.pth is not a complete PyTorch checkpoint"):
+            du.load_pretrained(checkpoint, device="cpu")
+    for offset in range(0, len(whole), len(whole) // 40):  # anywhere; what nobody reads may differ
+        checkpoint.write_bytes(flipped(whole, offset))
+        try:
+            assert same(du.load_pretrained(checkpoint, device="cpu").state_dict(), original), offset
+        except ValueError as error:
+            assert "tiny.pth" in str(error)
+
+
+def test_a_pointer_of_git_lfs_is_named(tmp_path):
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 5938475\n"
+    (tmp_path / "big.pth").write_bytes(pointer)
+    with pytest.raises(ValueError, match=r"big\.pth is a Git LFS pointer.*git lfs pull"):
+        du.load_pretrained(tmp_path / "big.pth", device="cpu")
+
+
+@pytest.mark.parametrize("claim", ["one tensor", "nested", "a whole network"])
+def test_a_small_file_that_claims_much_is_refused_before_memory_is_taken(claim, tiny_model, tmp_path):
+    """No computer has room for these numbers, so that any try to take it would raise something else."""
+    state = copied(tiny_model)
+    if claim == "a whole network":
+        with torch.device("meta"):
+            shapes = {key: value.shape for key, value in du.ContextUnet(3, 2**22, 5, 16).state_dict().items()}
+        state = {key: torch.zeros(()).expand(shape) for key, shape in shapes.items()}
+    else:
+        huge = torch.zeros(1).expand(10**9, 10**6)
+        state["out.3.bias"] = huge if claim == "one tensor" else [{"deep": (huge,)}]
+    torch.save(state, tmp_path / "huge.pth")
+    assert (tmp_path / "huge.pth").stat().st_size < 10**6
+    with pytest.raises(ValueError, match=r"huge\.pth claims more numbers than a file of [0-9,]+ bytes can hold"):
+        du.load_pretrained(tmp_path / "huge.pth", device="cpu")
+
+
+def test_a_compressed_file_is_refused_before_it_is_unpacked(checkpoint, tmp_path, monkeypatch):
+    with zipfile.ZipFile(checkpoint) as old, zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as new:
+        for entry in old.infolist():
+            new.writestr(entry.filename, bytes(10**6))
+    monkeypatch.delattr(zipfile.ZipFile, "testzip")
+    monkeypatch.delattr(torch, "load")
+    with pytest.raises(ValueError, match=r"bomb\.pth.*compressed"):
+        du.load_pretrained(tmp_path / "bomb.pth", device="cpu")
+
+
 @pytest.mark.parametrize("content", [b"garbage", b"\x00" * 1000, b"PK\x03\x04 not a zip", b"\x80\x02."], ids=repr)
 def test_a_file_of_something_else_is_refused(tmp_path, content):
     (tmp_path / "odd.pth").write_bytes(content)
@@ -282,11 +359,33 @@ def test_code_in_a_checkpoint_is_not_run(tiny_model, tmp_path, kind):
     path, written = tmp_path / "evil.pth", tmp_path / "written"
     state = {**tiny_model.state_dict(), "extra": Code(written)}
     path.write_bytes(pickle.dumps(state)) if kind == "pickle" else torch.save(state, path)
-    with pytest.raises(ValueError, match=r"evil\.pth"):
+    with pytest.raises(ValueError, match=r"evil\.pth") as refusal:
         du.load_pretrained(path, device="cpu")
     assert not written.exists()
+    assert_no_advice(refusal.value)
     pickle.loads(pickle.dumps(state)) if kind == "pickle" else torch.load(path, weights_only=False)
     assert written.exists()  # it would have run
+
+
+def assert_no_advice(error):
+    """PyTorch's own error tells how to load the file all the same; the whole traceback must not."""
+    shown = "".join(traceback.format_exception_only(error))
+    while not error.__suppress_context__ and (error := error.__cause__ or error.__context__):
+        shown += str(error)
+    assert not re.search("weights_only|safe_globals|trust", shown), shown
+
+
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("kind", ["a whole network", "a call of torch's own", "pickle"])
+def test_what_is_more_than_tensors_is_refused_without_advice(kind, tiny_model, tmp_path):
+    path = tmp_path / "more.pth"
+    if kind == "pickle":
+        path.write_bytes(pickle.dumps({"path": path}))
+    else:
+        torch.save(tiny_model if kind == "a whole network" else {"call": torch.hub.load}, path)
+    with pytest.raises(ValueError, match=r"more\.pth holds more than tensors.*not loaded") as refusal:
+        du.load_pretrained(path, device="cpu")
+    assert_no_advice(refusal.value)
 
 
 # --------------------------------------------------------------------------------------------------------- save_weights
@@ -319,4 +418,34 @@ def test_a_failed_save_leaves_the_old_file_and_no_debris(tmp_path, monkeypatch, 
     with pytest.raises(type(failure)):
         du.save_weights({"w": torch.zeros(3)}, path)
     assert torch.equal(torch.load(path)["w"], torch.ones(3))
+    assert [file.name for file in tmp_path.iterdir()] == ["run.pth"]
+
+
+def test_what_cannot_be_saved_leaves_the_old_file_and_no_debris(tmp_path):
+    path = tmp_path / "run.pth"
+    du.save_weights({"w": torch.ones(3)}, path)
+    with pytest.raises((AttributeError, pickle.PicklingError, TypeError)):
+        du.save_weights({"w": torch.zeros(3), "schedule": lambda t: t}, path)
+    assert torch.equal(torch.load(path)["w"], torch.ones(3))
+    assert [file.name for file in tmp_path.iterdir()] == ["run.pth"]
+
+
+SAVER = """
+import sys, torch, diffusion_utilities as du
+number, path = float(sys.argv[1]), sys.argv[2]
+for _ in range(200):
+    du.save_weights({"w": torch.full((20_000,), number)}, path)
+"""
+
+
+def test_two_programs_that_save_to_one_file_never_leave_half_of_it(tmp_path):
+    path, reads = tmp_path / "run.pth", 0
+    command = [sys.executable, "-c", SAVER]
+    savers = [subprocess.Popen([*command, str(i), str(path)], cwd=du.ROOT) for i in (1, 2)]
+    while any(saver.poll() is None for saver in savers):
+        if path.exists():
+            w = files.read_state(path)["w"]
+            assert w.shape == (20_000,) and w[0] in (1, 2) and (w == w[0]).all()
+            reads += 1
+    assert [saver.returncode for saver in savers] == [0, 0] and reads > 0
     assert [file.name for file in tmp_path.iterdir()] == ["run.pth"]

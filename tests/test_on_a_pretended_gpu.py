@@ -1,6 +1,8 @@
 """The module on a pretended GPU (pretended_gpu.py): no tensor is on the wrong device, and the numbers are the CPU's."""
 
 import copy
+import gc
+import weakref
 
 import numpy as np
 import pytest
@@ -90,6 +92,43 @@ def test_the_networks_passes_can_be_recorded(make_model, gpu):
             got = fast(x.to(gpu), torch.tensor(t, device=gpu), c if c is None else c.to(gpu))
             torch.testing.assert_close(got.cpu(), model(x, t, c), rtol=1e-4, atol=1e-4)
     assert len(fast.graphs) == 2 and all(fast.graphs.values())
+
+
+@torch.no_grad()
+def test_a_recording_is_kept_and_follows_the_weights(make_model, gpu):
+    """Recording takes as long as some steps of sampling; a training shows samples again and again."""
+    model, x, t = make_model().to(gpu), torch.randn(2, 3, 16, 16).to(gpu), torch.tensor(0.5).to(gpu)
+    first = du.faster(model)(x, t).cpu()
+    ((graph, *_),) = du.faster(model).graphs.values()
+    for value in (*model.parameters(), *model.buffers()):
+        if value.is_floating_point():
+            value.mul_(1.1)
+    second = du.faster(model)(x, t).cpu()
+    ((again, *_),) = du.faster(model).graphs.values()
+    assert again is graph and (second - first).abs().max() > 0.01
+    torch.testing.assert_close(second, model(x, t).cpu(), rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+def test_another_networks_recording_is_not_taken(make_model, gpu):
+    x, t = torch.randn(2, 3, 16, 16).to(gpu), torch.tensor(0.5).to(gpu)
+    one, other = make_model(seed=0).to(gpu), make_model(seed=1).to(gpu)
+    fast, fast_other = du.faster(one), du.faster(other)
+    for model, copied in ((one, fast), (other, fast_other), (one, fast)):
+        torch.testing.assert_close(copied(x, t).cpu(), model(x, t).cpu(), rtol=1e-4, atol=1e-4)
+    one.double()
+    assert du.faster(one) is not fast  # the same network in another precision
+
+
+@torch.no_grad()
+def test_a_recording_goes_when_its_network_goes(make_model, gpu):
+    model = make_model().to(gpu)
+    du.sample_ddim(2, 2, model=model, progress=False)
+    recorded = weakref.ref(du.faster(model))
+    assert recorded().graphs
+    del model
+    gc.collect()
+    assert recorded() is None
 
 
 def train(model, images, labels, device):

@@ -1,6 +1,7 @@
 """Pictures: colours by one rule, odd counts and shapes, files on disk, no figures left behind."""
 
 import math
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -128,12 +129,6 @@ def test_show_images_keeps_the_order_row_by_row():
     np.testing.assert_allclose(centres, [0, 0.25, 0.5, 0.75], atol=1e-6)
 
 
-@pytest.mark.parametrize("n_rows", [0, -1])
-def test_grids_without_rows_are_refused(n_rows):
-    with pytest.raises(ValueError, match=f"n_rows as a whole number of at least 1, got {n_rows}"):
-        du.show_images(colour(0, n=4), n_rows)
-
-
 @pytest.mark.parametrize(("n", "n_rows"), COUNTS)
 def test_plot_grid_writes_the_grid_that_it_returns(n, n_rows, tmp_path):
     x = torch.rand(n + 1, 3, 8, 8) * 2.4 - 1.2
@@ -217,10 +212,51 @@ def test_compare_samples_has_a_titled_panel_a_run(n_runs, n, nrows):
         np.testing.assert_allclose(first, du.to_unit(store[2, 0]), atol=1e-6)
 
 
-@pytest.mark.parametrize("runs", [{}, {"a": frames(3), "b": frames(4)}], ids=["none", "unequal"])
-def test_runs_that_cannot_be_compared_are_refused(runs):
-    with pytest.raises(ValueError, match="same number of frames|expected runs"):
-        du.compare_samples(runs)
+# ----------------------------------------------------------------------------------- nothing half drawn or half written
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_is_refused_and_not_drawn(value, tmp_path, monkeypatch):
+    """One broken number in one frame of one run is enough."""
+    monkeypatch.setattr(plt, "subplots", None)
+    store = frames()
+    store[2, 4, 1, 5, 5] = value
+    for draw in (
+        lambda: du.show_images(torch.from_numpy(store[2])),
+        lambda: du.plot_grid(torch.from_numpy(store[2]), 5, 2, tmp_path, 0),
+        lambda: du.plot_sample(store, 5, 2, tmp_path, "ani", 0, save=True),
+        lambda: du.compare_samples({"right": frames(), "broken": store}),
+        lambda: du.film_strip({"right": frames(), "broken": store}),
+    ):
+        with pytest.raises(ValueError, match=r"(not finite|NaN).*has the training diverged"):
+            draw()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["run_image_w0.png", "ani_w0.gif"])
+@pytest.mark.parametrize("failure", [OSError("disk full"), KeyboardInterrupt()], ids=["disk full", "interrupt"])
+def test_a_picture_that_fails_on_the_way_leaves_the_old_one(name, failure, tmp_path, monkeypatch):
+    def draw():
+        if name.endswith("png"):
+            du.plot_grid(colour(0, n=4), 4, 2, tmp_path, 0)
+        else:
+            du.plot_sample(frames(2, 2), 2, 1, tmp_path, "ani", 0, save=True)
+
+    def half_written(self, target, *args, **kwargs):
+        Path(target).write_bytes(b"half a picture")
+        raise failure
+
+    draw()
+    before = (tmp_path / name).read_bytes()
+    monkeypatch.setattr("torchvision.utils.save_image", half_written)
+    monkeypatch.setattr(FuncAnimation, "save", half_written)
+    with pytest.raises(type(failure)):
+        draw()
+    assert (tmp_path / name).read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
+# --------------------------------------------------------------------------------------------------------- film strips
 
 
 @pytest.mark.parametrize("n_runs", [1, 3])

@@ -3,12 +3,14 @@
 import dataclasses
 import math
 import re
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 import torch
 
 import diffusion_utilities as du
+from tests.pretended_gpu import pretended_gpu
 
 HALF_ULP = 2**-24  # the largest relative error of one rounding from float64 to float32
 
@@ -70,9 +72,21 @@ def test_from_betas_takes_any_curve():
 
 
 @pytest.mark.parametrize(
-    "arguments", [(0,), (-1,), (500, 0.0), (500, -0.1), (500, 0.03, 0.02), (500, 1e-4, 1.0)], ids=str
+    "arguments",
+    [
+        (0,),
+        (-1,),
+        (True,),
+        (10**9,),  # 8 GB, if it were tried
+        (500, 0.0),
+        (500, -0.1),
+        (500, 0.03, 0.02),
+        (500, 1e-4, 1.0),
+    ],
+    ids=str,
 )
-def test_impossible_linear_schedules_are_refused(arguments):
+def test_impossible_linear_schedules_are_refused(arguments, monkeypatch):
+    monkeypatch.delattr(torch, "linspace")  # refused before anything is made
     with pytest.raises(ValueError, match=r"timesteps as a whole number from 1|0 < beta1 <= beta2 < 1"):
         du.linear_schedule(*arguments)
 
@@ -135,9 +149,11 @@ def test_a_schedule_cannot_be_changed():
         du.linear_schedule().b_t = torch.zeros(501)
 
 
-def test_to_keeps_the_values():
+def test_to_moves_every_table_and_keeps_the_values():
     schedule = du.linear_schedule(10)
-    moved = schedule.to("cpu")
-    assert isinstance(moved, du.NoiseSchedule)
-    for name in ("b_t", "a_t", "ab_t"):
-        assert torch.equal(getattr(moved, name), getattr(schedule, name))
+    with nullcontext() if torch.cuda.is_available() else pretended_gpu():
+        moved = schedule.to("cuda:0")
+        assert isinstance(moved, du.NoiseSchedule)
+        for name in ("b_t", "a_t", "ab_t"):
+            assert getattr(moved, name).is_cuda and not getattr(schedule, name).is_cuda
+            assert torch.equal(getattr(moved, name).cpu(), getattr(schedule, name))

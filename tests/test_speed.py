@@ -58,6 +58,66 @@ def test_no_batch_is_larger_than_may_be_and_each_has_its_contexts(make_recorder,
     assert torch.equal(torch.cat(model.contexts[:3]), context)
 
 
+# ---------------------------------------------------------------------------------------------- which networks, and how
+
+
+class Slow(torch.nn.Module):
+    """Any network that says how to be computed faster: by ``fast``."""
+
+    in_channels, n_cfeat, height = 3, 5, 16
+
+    def __init__(self, fast):
+        super().__init__()
+        self.fast = fast
+
+    def forward(self, x, t, c=None):
+        raise AssertionError("this is not the fast one")
+
+    def for_sampling(self):
+        return self.fast
+
+
+def test_any_network_may_say_how_it_is_computed_faster(make_recorder):
+    fast = make_recorder()
+    assert du.faster(Slow(fast)) is fast
+    samples, _ = du.sample_ddim(2, 3, model=Slow(fast), progress=False)
+    assert samples.shape == (2, 3, 16, 16) and len(fast.times) == 3
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda model: du.Guided(model, 2.0),
+        lambda model: du.Clipped(model),
+        lambda model: du.Autoguided(model, model, 2.0),
+        lambda model: du.Clipped(du.Guided(model, 2.0)),
+    ],
+    ids=["guided", "clipped", "autoguided", "clipped and guided"],
+)
+def test_wrappers_ask_the_network_inside(wrap, make_recorder):
+    x, c = torch.randn(2, 3, 16, 16), torch.eye(5)[:2]
+    slow = wrap(Slow(make_recorder(lambda x, t, c: x * (0.5 if c is None else 0.7))))
+    fast = du.faster(slow)
+    assert torch.equal(fast(x, 0.5, c), wrap(lambda x, t, c: x * (0.5 if c is None else 0.7))(x, 0.5, c))
+    assert (fast.in_channels, fast.n_cfeat, fast.height) == (3, 5, 16)
+    with pytest.raises(AssertionError, match="not the fast one"):  # left as it was
+        slow(x, 0.5, c)
+
+
+@torch.no_grad()
+def test_the_network_with_attention_has_a_fast_copy():
+    from going_further.unet import UNet
+
+    model = UNet(3, 3, dim=16, n_classes=5).train()
+    torch.nn.init.normal_(model.out[2].weight)  # fresh, it answers zero
+    fast = du.faster(model)
+    assert fast is not model and not fast.training and model.training
+    x, c = torch.randn(2, 3, 16, 16), torch.rand(2, 5)
+    expected = model.eval()(x, 0.5, c)
+    torch.testing.assert_close(fast(x, torch.tensor(0.5), c), expected, rtol=1e-4, atol=1e-4)
+    assert fast.init_conv.weight.is_contiguous(memory_format=torch.channels_last)
+
+
 # ------------------------------------------------------------------------------------------------------------- OpenVINO
 
 
@@ -250,7 +310,13 @@ def test_on_a_gpu_the_recorded_network_is_used_and_agrees(make_model):
     x, t = torch.randn(4, 3, 16, 16, device="cuda"), torch.tensor(0.5, device="cuda")
     with torch.no_grad():
         torch.testing.assert_close(fast(x, t), model(x, t), rtol=1e-3, atol=1e-3)
-    assert all(graph is not None for graph in fast.graphs.values())
+        assert all(graph is not None for graph in fast.graphs.values())
+        for parameter in model.parameters():
+            parameter.mul_(1.1)
+        kept, fast = dict(fast.graphs), du.faster(model)
+        assert fast.graphs == kept
+        torch.testing.assert_close(fast(x, t), model(x, t), rtol=1e-3, atol=1e-3)
+        assert fast.graphs == kept
 
 
 # --------------------------------------------------------------------------------------------------------------- import

@@ -1,4 +1,4 @@
-"""Write the tables of ``README.md`` from ``metrics.json``, so that none is typed: ``python -m weights.card``."""
+"""Write the tables of ``README.md`` from ``metrics.json``: ``python -m weights.card``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from support.tables import pm, table, with_blocks, write_text
 
 WEIGHTS_DIR = Path(__file__).resolve().parent
 
-TEN_STEPS = "DPM-Solver++, η = ∞, 10 steps"
+TEN_STEPS, IN_TEN_STEPS = "DPM-Solver++, η = ∞, 10 steps", "DPM-Solver++, η = ∞, in 10 steps"
 PEER_WORDS = {
     "ours": "ours",
     "missing_root": "noise without its square root",
@@ -30,7 +30,8 @@ def over(one: dict, other: dict, figure: str) -> float:
 
 def files(metrics: dict) -> str:
     rows = [[f"`{name}`", f"`{digest}`"] for name, digest in metrics["sha256"].items()]
-    rows.append(["trained on `data/sprites_1788_16x16.npy`", f"`{metrics['unconditional']['made_on']['data_sha256']}`"])
+    data = metrics["unconditional"]["made_on"]["data_sha256"]
+    rows.append(["trained on `data/sprites_1788_16x16.npy`", f"`{data}`"])
     return table(["file", "SHA-256"], rows)
 
 
@@ -40,8 +41,10 @@ def runs(metrics: dict) -> str:
         run = metrics[name]
         loss = run["loss_per_epoch"]
         some = " → ".join(f"{loss[i]:.4f}" for i in sorted({0, 4, 8, 16, 24, len(loss) - 1}))
-        rows.append([name, run["epochs"], f"{run['images_shown']:,}", round(run["seconds"] / 60), some])
-    return table(["run", "epochs", "images shown", "minutes", "error in epochs 0, 4, 8, 16, 24, 31"], rows)
+        shown, minutes = f"{run['images_shown']:,}", round(run["seconds"] / 60)
+        rows.append([name, len(loss), shown, minutes, some])
+    error = "error in epochs 0, 4, 8, 16, 24, 31"
+    return table(["run", "epochs", "images shown", "minutes", error], rows)
 
 
 def quality(metrics: dict) -> str:
@@ -52,41 +55,48 @@ def quality(metrics: dict) -> str:
     return table(["1,788 pictures", "FSD", "precision", "recall", "background error"], rows)
 
 
+def mark(value: float, sign: str, bound: float) -> str:
+    """Whether a goal is reached; sign is ≤ or ≥."""
+    return "reached" if (value <= bound if sign == "≤" else value >= bound) else "missed"
+
+
 def goals(metrics: dict) -> str:
     """What was aimed at, and what came of it."""
     evaluation = metrics["evaluation"]
     q = evaluation["quality"]
     ddpm, train = q["DDPM, 500 steps"], q["training sprites"]
-    peers = {name: metrics["peers"][name]["quality"] for name in PEER_WORDS if name in metrics["peers"]}
+    known = {name: peer for name, peer in metrics["peers"].items() if name in PEER_WORDS}
     nearest = evaluation["distance_to_nearest_training_sprite"]
     near = over(nearest["DDPM, 500 steps"], nearest["fresh sprites"], "colour, 50%")
     least = {w: 100 * shares["least"] for w, shares in evaluation["context_accuracy"].items()}
     best = max(least, key=least.get)
+    own, fresh = "over the training sprites' own", "over that of fresh sprites"
 
     rows = [
         ["FSD of DDPM, over the floor", over(ddpm, q["fresh sprites"], "fsd"), "≤", 3],
         ["FSD of DDIM in 25 steps, over DDPM's", over(q["DDIM, 25 steps"], ddpm, "fsd"), "≤", 1.25],
-        ["FSD of DPM-Solver++, η = ∞, in 10 steps, over DDPM's", over(q[TEN_STEPS], ddpm, "fsd"), "≤", 1.25],
-        ["precision of DDPM, over the training sprites' own", over(ddpm, train, "precision"), "≥", 0.8],
-        ["recall of DDPM, over the training sprites' own", over(ddpm, train, "recall"), "≥", 0.8],
+        [f"FSD of {IN_TEN_STEPS}, over DDPM's", over(q[TEN_STEPS], ddpm, "fsd"), "≤", 1.25],
+        [f"precision of DDPM, {own}", over(ddpm, train, "precision"), "≥", 0.8],
+        [f"recall of DDPM, {own}", over(ddpm, train, "recall"), "≥", 0.8],
         ["background error of DDPM", ddpm["background_error"]["mean"], "≤", 2],
-        ["median distance to the nearest training sprite, over that of fresh sprites", near, "≥", 1],
+        [f"median distance to the nearest training sprite, {fresh}", near, "≥", 1],
         ["accuracy of the least accurate class at w = 1, %", least["w = 1"], "≥", 97],
         [f"accuracy of the least accurate class with guidance, {best}, %", least[best], "≥", 99],
     ]
     for name, bound in (("public_recipe", 3), ("diffusers", 1)):
-        if name in peers:
-            ratio = over(peers[name], peers["ours"], "fsd")
-            rows.append([f"FSD of {PEER_WORDS[name]}, over ours after as many pictures", ratio, "≥", bound])
-    marks = ["reached" if (v <= bound if sign == "≤" else v >= bound) else "missed" for _, v, sign, bound in rows]
-    shown = [[words, f"{v:.2f}", f"{sign} {bound}"] for words, v, sign, bound in rows]
-    return table(["goal", "measured", "aim", ""], [[*row, mark] for row, mark in zip(shown, marks, strict=True)])
+        if name in known:
+            ratio = over(known[name]["quality"], known["ours"]["quality"], "fsd")
+            words = f"FSD of {PEER_WORDS[name]}, over ours after as many pictures"
+            rows.append([words, ratio, "≥", bound])
+    shown = [[words, f"{v:.2f}", f"{sign} {bound}", mark(v, sign, bound)] for words, v, sign, bound in rows]
+    return table(["goal", "measured", "aim", ""], shown)
 
 
 def copying(metrics: dict) -> str:
     found = metrics["evaluation"]["distance_to_nearest_training_sprite"]
     head = ["1,788 pictures", *next(iter(found.values()))]
-    return table(head, [[name, *(pm(d, 3) for d in levels.values())] for name, levels in found.items()])
+    rows = [[name, *(pm(d, 3) for d in levels.values())] for name, levels in found.items()]
+    return table(head, rows)
 
 
 def context(metrics: dict) -> str:
@@ -96,7 +106,8 @@ def context(metrics: dict) -> str:
             q = evaluation["context_quality" + suffix][w]
             rows.append([f"{sampler}, {w}", *(percent(shares[name]) for name in CLASS_NAMES)])
             rows[-1] += [pm(q["fsd"], 1), pm(q["precision"]), pm(q["recall"])]
-    return table(["sampler and guidance", *(f"{name}, %" for name in CLASS_NAMES), "FSD", "precision", "recall"], rows)
+    shares = [f"{name}, %" for name in CLASS_NAMES]
+    return table(["sampler and guidance", *shares, "FSD", "precision", "recall"], rows)
 
 
 def peers(metrics: dict) -> str:
@@ -105,34 +116,44 @@ def peers(metrics: dict) -> str:
         if (peer := metrics["peers"].get(name)) is None:
             continue
         q, loss = peer["quality"], peer["loss_per_epoch"][-1]
-        rows.append([words, f"{peer['parameters']:,}", f"{loss:.3f}", pm(q["fsd"], 0), pm(q["precision"])])
-        rows[-1] += [pm(q["recall"]), pm(q["background_error"], 1), round(peer["seconds"] / 60, 1)]
-    return table(
-        ["recipe", "parameters", "error", "FSD", "precision", "recall", "background error", "minutes of training"], rows
-    )
+        row = [words, f"{peer['parameters']:,}", f"{loss:.3f}", pm(q["fsd"], 0), pm(q["precision"])]
+        row += [pm(q["recall"]), pm(q["background_error"], 1), round(peer["seconds"] / 60, 1)]
+        rows.append(row)
+    head = ["recipe", "parameters", "error", "FSD", "precision", "recall", "background error"]
+    return table([*head, "minutes of training"], rows)
 
 
 def variants(metrics: dict) -> str:
     """The kept epochs and the kinds of batch-norm statistics, all by DDIM in 25 steps."""
     evaluation = metrics["evaluation"]
-    rows = [[f"`{name}.pth`", pm(fsd, 1)] for name, fsd in evaluation["fsd_by_epoch"].items()]
-    rows += [[f"`model_trained.pth`, {name}", pm(fsd, 1)] for name, fsd in evaluation["fsd_by_batch_norm"].items()]
+    by_name = {f"`{name}.pth`": fsd for name, fsd in evaluation["fsd_by_epoch"].items()}
+    for name, fsd in evaluation["fsd_by_batch_norm"].items():
+        by_name[f"`model_trained.pth`, {name}"] = fsd
+    rows = [[name, pm(fsd, 1)] for name, fsd in by_name.items()]
     return table(["network", "FSD, DDIM in 25 steps"], rows)
 
 
 def frontier(metrics: dict) -> str:
     figures = metrics["evaluation"]["frontier"]
     counts = sorted({int(n) for by_steps in figures.values() for n in by_steps})
-    rows = [
-        [n, *(pm(by_steps[str(n)], 1) if str(n) in by_steps else "" for by_steps in figures.values())] for n in counts
-    ]
+
+    def cell(by_steps: dict, n: int) -> str:
+        return pm(by_steps[str(n)], 1) if str(n) in by_steps else ""
+
+    rows = [[n, *(cell(by_steps, n) for by_steps in figures.values())] for n in counts]
     return table(["steps", *figures], rows)
 
 
-TABLES = {f.__name__: f for f in (files, runs, quality, goals, copying, context, peers, variants, frontier)}
+MADE = (files, runs, quality, goals, copying, context, peers, variants, frontier)
+TABLES = {f.__name__: f for f in MADE}
 
 
 def main() -> None:
+    """Write the tables.
+
+    Raises:
+        ValueError: ``metrics.json`` is damaged, or lacks what a table shows.
+    """
     metrics = read_json(WEIGHTS_DIR / "metrics.json")
     card = WEIGHTS_DIR / "README.md"
     write_text(card, with_blocks(card.read_text(encoding="utf-8"), metrics, TABLES))

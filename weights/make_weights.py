@@ -1,15 +1,15 @@
 """Make the files of this folder from the sprites in ``data/``.
 
-    python -m weights.make_weights                        # all of them, then measure
-    python -m weights.make_weights classifier             # sprite_classifier.pth
-    python -m weights.make_weights unconditional          # model_0, _4, _8, _31 and model_trained.pth
-    python -m weights.make_weights context                # context_model_31 and context_model_trained.pth
-    python -m weights.make_weights peers                  # other recipes, for comparison: figures and pictures only
-    python -m weights.make_weights --evaluate             # measure the files that are there, into metrics.json
+    python -m weights.make_weights                 # all of them, then measure
+    python -m weights.make_weights classifier      # sprite_classifier.pth
+    python -m weights.make_weights unconditional   # model_0, _4, _8, _31 and model_trained.pth
+    python -m weights.make_weights context         # context_model_31 and context_model_trained.pth
+    python -m weights.make_weights peers           # other recipes: figures and pictures only
+    python -m weights.make_weights --evaluate      # measure what is there, into metrics.json
 
-A run of the networks may be stopped at any moment (the classifier, half a minute, starts anew). The same command goes
-on at the last finished epoch and ends with the same weights as a run that was not stopped, because all randomness of an
-epoch follows from the seed and the epoch's number.
+A run of the networks may be stopped at any moment (the classifier, half a minute, starts anew). The
+same command goes on at the last finished epoch and ends with the same weights as a run that was not
+stopped, because all randomness of an epoch follows from the seed and the epoch's number.
 """
 
 from __future__ import annotations
@@ -62,15 +62,22 @@ LABELS = DATA_DIR / "sprite_labels_nc_1788_16x16.npy"
 CAPTIONS = DATA_DIR / "sprite_captions_1788.csv"
 
 SEED = 0
-# An epoch shows each sprite twenty times, each time augmented anew; of the context run twelve times.
+# An epoch shows each sprite twenty times, each time augmented anew; of the context run twelve.
 UNCONDITIONAL = Recipe(epochs=32, views=20, largest_weight=5.0, seed=SEED)
-# It starts from the unconditional network, so full rates would undo much of what that has learned. The class is
-# decided at high levels, where 1/ᾱ is large.
-CONTEXT = replace(
-    UNCONDITIONAL, views=12, rate=0.5, context_dropout=CONTEXT_DROPOUT, largest_weight=math.inf
-)
-# of the peers only the order matters, and that shows early
-PEER = replace(UNCONDITIONAL, epochs=1)
+RECIPES = {
+    "unconditional": UNCONDITIONAL,
+    # It starts from the unconditional network, so full rates would undo much of what that has
+    # learned. The class is decided at high levels, where 1/ᾱ is large.
+    "context": replace(
+        UNCONDITIONAL,
+        views=12,
+        rate=0.5,
+        context_dropout=CONTEXT_DROPOUT,
+        largest_weight=math.inf,
+    ),
+    # of the peers only the order matters, and that shows early
+    "peers": replace(UNCONDITIONAL, epochs=1),
+}
 PREFIX = {"unconditional": "model", "context": "context_model"}  # of the files' names
 KEPT_EPOCHS = {"unconditional": (0, 4, 8, 31), "context": (31,)}
 RUNS = ("classifier", "unconditional", "context", "peers")
@@ -82,14 +89,15 @@ def train_network(
     labels: Tensor,
     out: Path,
     recipe: Recipe,
-    n_feat: int = 64,
     start: Path | None = None,
+    n_feat: int = 64,
     model: torch.nn.Module | None = None,
     perturb: Callable = perturb_input,
 ) -> dict:
-    """Train a network, going on from ``out/{name}.checkpoint`` if that is there; write its weights to ``out``.
+    """Train a network and write its weights to ``out``.
 
-    A new run begins with the weights in ``start``, or with random ones. ``model`` and ``perturb`` are for peers.
+    It goes on from ``out/{name}.checkpoint`` if that is there. A new run begins with the weights in
+    ``start``, or with random ones. ``model`` and ``perturb`` are for peers.
 
     Returns:
         what is worth recording: see :meth:`support.training.Run.finish`.
@@ -101,8 +109,8 @@ def train_network(
         state = read_state(start)
         model.load_state_dict(state)
         recipe = replace(recipe, start=weights_hash(state))
-    optimizer = MuonAndAdamW(model)
-    run = Run(recipe, model, optimizer, images, labels, out / f"{name}.checkpoint", perturb)
+    checkpoint = out / f"{name}.checkpoint"
+    run = Run(recipe, model, MuonAndAdamW(model), images, labels, checkpoint, perturb)
     if run.epoch:
         print(f"{name}: going on after epoch {run.epoch - 1}")
 
@@ -142,14 +150,17 @@ def train_classifier(images: Tensor, labels: Tensor, kinds: np.ndarray, n_kinds:
     torch.manual_seed(SEED)
     model = SpriteClassifier(labels.shape[1], n_kinds).to(device)
     train = torch.nonzero(~held_out).squeeze(1)
-    steps = epochs * (len(train) // batch_size)
+    batches = len(train) // batch_size  # of an epoch
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.05)
-    decay = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=2e-3, total_steps=steps)
+    total = epochs * batches
+    decay = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=2e-3, total_steps=total)
     start = time.perf_counter()
     for _ in tqdm(range(epochs), desc="classifier", disable=None):
-        for chosen in train[torch.randperm(len(train)).to(device)].split(batch_size)[: len(train) // batch_size]:
+        order = train[torch.randperm(len(train)).to(device)]
+        for chosen in order.split(batch_size)[:batches]:
             class_scores, kind_scores = model(augment(images[chosen]))
-            loss = F.cross_entropy(class_scores, classes[chosen]) + F.cross_entropy(kind_scores, kinds[chosen])
+            loss = F.cross_entropy(class_scores, classes[chosen])
+            loss = loss + F.cross_entropy(kind_scores, kinds[chosen])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -184,39 +195,53 @@ PEERS = {
 
 def run_peers(images: Tensor, labels: Tensor, out: Path, bf16: bool) -> dict:
     """Train each of the peers in the same way and for the same short time, and measure it."""
-    ruler, figures = Ruler(images), {}
-    for name, (build, perturb) in PEERS.items():
+    ruler, figures, recipe = Ruler(images), {}, replace(RECIPES["peers"], bf16=bf16)
+    for peer, (build, perturb) in PEERS.items():
         torch.manual_seed(SEED)
-        model, recipe = build(), replace(PEER, bf16=bf16)
-        n_parameters = sum(p.numel() for p in model.parameters())
-        run = train_network(f"peer_{name}", images, labels, out, recipe, model=model, perturb=perturb)
-        model.load_state_dict(read_state(out / f"peer_{name}_trained.pth"))
-        figures[name] = run | {"parameters": n_parameters, "quality": measure_peer(name, model, ruler, bf16)}
+        name, model = f"peer_{peer}", build()
+        how = {"model": model, "perturb": perturb}
+        figures[peer] = train_network(name, images, labels, out, recipe, **how)
+        model.load_state_dict(read_state(out / f"{name}_trained.pth"))
+        figures[peer]["parameters"] = sum(p.numel() for p in model.parameters())
+        figures[peer]["quality"] = measure_peer(peer, model, ruler, bf16)
     return figures
+
+
+def read_metrics() -> dict:
+    """What ``metrics.json`` holds so far.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    path = WEIGHTS_DIR / "metrics.json"
+    return read_json(path) if path.exists() else {}
 
 
 def record(entry: str, values: dict) -> None:
     """Put one run's figures, and the hashes of the files as they are now, into metrics.json."""
-    path = WEIGHTS_DIR / "metrics.json"
-    metrics = read_json(path) if path.exists() else {}
-    metrics[entry] = values
-    files = [path for path in sorted(WEIGHTS_DIR.glob("*.pth")) if not path.name.startswith("peer_")]
-    metrics["sha256"] = {path.name: sha256(path) for path in files}
-    write_text(path, json.dumps(dict(sorted(metrics.items())), indent=2) + "\n")
+    files = sorted(WEIGHTS_DIR.glob("*.pth"))
+    hashes = {path.name: sha256(path) for path in files if not path.name.startswith("peer_")}
+    metrics = read_metrics() | {entry: values, "sha256": hashes}
+    text = json.dumps(dict(sorted(metrics.items())), indent=2) + "\n"
+    write_text(WEIGHTS_DIR / "metrics.json", text)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        prog="make_weights", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", nargs="*", metavar="RUN", help=f"{', '.join(RUNS)} (default: all, in this order)")
+        prog="make_weights",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    which = f"{', '.join(RUNS)} (default: all, in this order)"
+    parser.add_argument("runs", nargs="*", metavar="RUN", help=which)
     parser.add_argument("--evaluate", action="store_true", help="measure the files that are there")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument(
-        "--bf16", action="store_true", help="16-bit arithmetic: twice as fast where the processor has it"
-    )
+    twice = "16-bit arithmetic: twice as fast where the processor has it"
+    parser.add_argument("--bf16", action="store_true", help=twice)
     args = parser.parse_args()
     if unknown := set(args.runs) - set(RUNS):
         parser.error(f"expected runs among {', '.join(RUNS)}, got {', '.join(sorted(unknown))}")
+    read_metrics()  # a damaged file is found now, not after the hours of a run
     sprites, labels = load_sprites(SPRITES, LABELS)
     images, labels = sprite_tensors(sprites, labels, args.device)
     made_on = {
@@ -234,26 +259,25 @@ def main() -> None:
         if run == "classifier":
             names, kinds = read_kinds(CAPTIONS)
             figures = train_classifier(images, labels, kinds, len(names), WEIGHTS_DIR)
-        elif run == "unconditional":
-            recipe = replace(UNCONDITIONAL, bf16=args.bf16)
-            figures = train_network(run, images, labels, WEIGHTS_DIR, recipe)
-        elif run == "context":
-            start = WEIGHTS_DIR / "model_trained.pth"
-            if not start.exists():
-                parser.error(f"the context run starts from {start}; make it first: make_weights unconditional")
-            recipe = replace(CONTEXT, bf16=args.bf16)
-            figures = train_network(run, images, labels, WEIGHTS_DIR, recipe, start=start)
-        else:
+        elif run == "peers":
             figures = run_peers(images, labels, WEIGHTS_DIR, args.bf16)
+        else:
+            start = WEIGHTS_DIR / "model_trained.pth" if run == "context" else None
+            if start and not start.exists():
+                parser.error(f"context starts from {start}: run unconditional first")
+            recipe = replace(RECIPES[run], bf16=args.bf16)
+            figures = train_network(run, images, labels, WEIGHTS_DIR, recipe, start)
         record(run, figures | {"made_on": made_on})
     if everything or args.evaluate:
         ruler = Ruler(images)
         figures = measure_unconditional(ruler, args.bf16) | measure_frontier(ruler, args.bf16)
         figures["frontier"]["DDPM"] = {"500": figures["quality"]["DDPM, 500 steps"]["fsd"]}
-        figures |= measure_epochs(ruler, labels, args.bf16) | measure_context(ruler, labels, args.bf16)
+        figures |= measure_epochs(ruler, labels, args.bf16)
+        figures |= measure_context(ruler, labels, args.bf16)
         record("evaluation", figures | {"made_on": made_on})
     for run in runs:  # all is done; the next call begins anew
-        for path in WEIGHTS_DIR.glob("peer_*.checkpoint" if run == "peers" else f"{run}.checkpoint"):
+        name = "peer_*" if run == "peers" else run
+        for path in WEIGHTS_DIR.glob(f"{name}.checkpoint"):
             path.unlink()
 
 

@@ -1,7 +1,8 @@
-"""Measure the files of this folder, for ``make_weights.py --evaluate``; the model card's figures are from here.
+"""Measure the files of this folder, for ``make_weights --evaluate``: the model card's figures.
 
-Each figure is a mean over three seeds with its standard deviation. Seed i has its own reference, 1,788 sprites that the
-generator of ``data/`` draws anew, and its own start noise. FSD is the Fréchet sprite distance of the module.
+Each figure is a mean over three seeds with its standard deviation. Seed i has its own reference,
+1,788 sprites that the generator of ``data/`` draws anew, and its own start noise. FSD is the
+Fréchet sprite distance of the module.
 """
 
 from __future__ import annotations
@@ -23,42 +24,49 @@ from diffusion_utilities import (
     sample_dpm_context,
 )
 from docs.make_pictures import save_mosaic
-from support.quality import SEEDS, Ruler, spread
+from support.quality import Ruler, spread
 from support.training import with_recomputed_batch_norm
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
 BATCH = 149  # 12 batches make 1,788 samples
 GUIDANCE = (1, 2, 3)
+LONG = (3, 5, 6, 8, 10, 15, 20, 25, 50)  # numbers of steps
 FRONTIER = {
     "DDIM": (sample_ddim_context, (1, 2, 3, 5, 10, 20, 25, 50), {}),
     "DDIM, η = 1": (sample_ddim_context, (10, 25, 50), {"eta": 1.0}),
     "DPM-Solver++": (sample_dpm_context, (2, 3, 5, 10, 20), {}),
     "DPM-Solver++, η = 1": (sample_dpm_context, (5, 10, 15, 20, 25), {"eta": 1.0}),
-    "DPM-Solver++, η = ∞": (sample_dpm_context, (3, 5, 6, 8, 10, 15, 20, 25, 50), {"eta": math.inf}),
+    "DPM-Solver++, η = ∞": (sample_dpm_context, LONG, {"eta": math.inf}),
 }
 
 
 def draw(sample: Callable, count: int, seed: int, context: Tensor | None, bf16: bool, **options: object) -> Tensor:
     """``count`` samples of a sampler in batches, each with a seed of its own."""
     samples, device = [], next(options["model"].parameters()).device.type
+    options |= {"save_rate": 500, "progress": False}
     for start in range(0, count, BATCH):
         rows = None if context is None else context[start : start + BATCH]
+        n, options["seed"] = min(BATCH, count - start), 10_000 * seed + start
         with torch.autocast(device, torch.bfloat16, enabled=bf16):
-            x, _ = sample(
-                min(BATCH, count - start), rows, seed=10_000 * seed + start, save_rate=500, progress=False, **options
-            )
+            x, _ = sample(n, rows, **options)
         samples.append(x.float())
     return torch.cat(samples)
 
 
+def draw_sets(ruler: Ruler, sample: Callable, context: Tensor | None, bf16: bool, **options: object) -> list[Tensor]:
+    """Samples for a ruler: a set for each of its seeds, as large as that of its sprites."""
+    return [draw(sample, len(ruler.images), s, context, bf16, **options) for s in ruler.seeds]
+
+
 def measure_unconditional(ruler: Ruler, bf16: bool) -> dict:
-    """The unconditional network at full and at 25 steps, beside what any figure must be compared with."""
+    """The unconditional network by four samplers, beside what any figure is compared with."""
     n, images = len(ruler.images), ruler.images
-    noise = [torch.randn(images.shape, generator=torch.Generator().manual_seed(seed)).to(images) for seed in SEEDS]
+    generators = [torch.Generator().manual_seed(seed) for seed in ruler.seeds]
+    noise = [torch.randn(images.shape, generator=generator).to(images) for generator in generators]
     figures = {
         "fresh sprites": ruler.quality(ruler.other_fresh),
-        "training sprites": ruler.quality([images] * len(SEEDS)),
+        "training sprites": ruler.quality([images] * len(ruler.seeds)),
         "pure noise": ruler.quality(noise),
     }
     model = load_pretrained("model_trained", images.device)
@@ -69,7 +77,7 @@ def measure_unconditional(ruler: Ruler, bf16: bool) -> dict:
         ("DDIM, 25 steps", sample_ddim_context, {"n": 25}),
         ("DDPM, 500 steps", sample_ddpm_context, {}),
     ):
-        sets = [draw(sampler, n, seed, None, bf16, model=model, **options) for seed in SEEDS]
+        sets = draw_sets(ruler, sampler, None, bf16, model=model, **options)
         figures[name] = ruler.quality(sets)
         copying[name] = ruler.copying(sets)
         print(name, figures[name], flush=True)
@@ -77,16 +85,18 @@ def measure_unconditional(ruler: Ruler, bf16: bool) -> dict:
 
 
 def measure_epochs(ruler: Ruler, labels: Tensor, bf16: bool) -> dict:
-    """The kept epochs, and the averaged weights with other batch-norm statistics; all by DDIM in 25 steps."""
+    """The kept epochs, and the averaged weights with other batch-norm statistics, by DDIM-25."""
 
     def fsd(model: Callable) -> dict:
-        sets = [draw(sample_ddim_context, len(labels), seed, None, bf16, model=model, n=25) for seed in SEEDS]
+        sets = draw_sets(ruler, sample_ddim_context, None, bf16, model=model, n=25)
         return ruler.fsd(sets)
 
     device = ruler.images.device
-    by_epoch = {f"model_{epoch}": fsd(load_pretrained(f"model_{epoch}", device)) for epoch in (0, 4, 8, 31)}
+    kept = [f"model_{epoch}" for epoch in (0, 4, 8, 31)]
+    by_epoch = {name: fsd(load_pretrained(name, device)) for name in kept}
     model = load_pretrained("model_trained", device)
-    norm = {"running statistics": fsd(model), "recomputed statistics": fsd(with_recomputed_batch_norm(model, ruler.images, labels))}
+    recomputed = with_recomputed_batch_norm(model, ruler.images, labels)
+    norm = {"running statistics": fsd(model), "recomputed statistics": fsd(recomputed)}
 
     class BatchStatistics(torch.nn.Module):
         """The network with the statistics of the samples at hand, all of one noise level."""
@@ -110,27 +120,29 @@ def measure_context(ruler: Ruler, labels: Tensor, bf16: bool) -> dict:
         quality, accuracy = {}, {}
         for w in GUIDANCE:
             options |= {"model": model, "guidance": w}
-            sets = [draw(sampler, len(labels), seed, labels, bf16, **options) for seed in SEEDS]
-            quality[f"w = {w}"] = ruler.quality(sets)
-            right = torch.stack([class_accuracy(x, labels, ruler.classifier) for x in sets]).cpu()  # (seeds, classes)
-            shares = {name: spread(right[:, i].tolist()) for i, name in enumerate(CLASS_NAMES)}
-            accuracy[f"w = {w}"] = shares | {"least": round(right.mean(dim=0).min().item(), 4)}
-            print("guidance", w, accuracy[f"w = {w}"], quality[f"w = {w}"], flush=True)
+            sets, name = draw_sets(ruler, sampler, labels, bf16, **options), f"w = {w}"
+            quality[name] = ruler.quality(sets)
+            right = [class_accuracy(x, labels, ruler.classifier) for x in sets]
+            right = torch.stack(right).cpu()  # (seeds, classes)
+            shares = {c: spread(right[:, i].tolist()) for i, c in enumerate(CLASS_NAMES)}
+            accuracy[name] = shares | {"least": round(right.mean(dim=0).min().item(), 4)}
+            print("guidance", w, accuracy[name], quality[name], flush=True)
         return quality, accuracy
 
     quality, accuracy = measure(sample_ddim_context, n=25)
     figures = {"context_quality": quality, "context_accuracy": accuracy}
     quality, accuracy = measure(sample_dpm_context, n=10, eta=math.inf)
-    return figures | {"context_quality_in_ten_steps": quality, "context_accuracy_in_ten_steps": accuracy}
+    figures["context_quality_in_ten_steps"] = quality
+    return figures | {"context_accuracy_in_ten_steps": accuracy}
 
 
 def measure_frontier(ruler: Ruler, bf16: bool) -> dict:
-    """Quality against steps: the FSD of the unconditional network by sampler and number of steps."""
+    """The FSD of the unconditional network by sampler and number of steps."""
     model, frontier = load_pretrained("model_trained", ruler.images.device), {}
     for name, (sampler, counts, options) in FRONTIER.items():
         frontier[name] = {}
         for n in counts:
-            sets = [draw(sampler, len(ruler.images), seed, None, bf16, model=model, n=n, **options) for seed in SEEDS]
+            sets = draw_sets(ruler, sampler, None, bf16, model=model, n=n, **options)
             frontier[name][str(n)] = ruler.fsd(sets)
             print(name, n, frontier[name][str(n)], flush=True)
     return {"frontier": frontier}
@@ -138,7 +150,7 @@ def measure_frontier(ruler: Ruler, bf16: bool) -> dict:
 
 def measure_peer(name: str, model: torch.nn.Module, ruler: Ruler, bf16: bool) -> dict:
     """A network of the peers, sampled by DDIM in 25 steps; 64 samples become a picture."""
-    sets = [draw(sample_ddim_context, len(ruler.images), seed, None, bf16, model=model, n=25) for seed in SEEDS]
+    sets = draw_sets(ruler, sample_ddim_context, None, bf16, model=model, n=25)
     save_mosaic(sets[0][:64], DOCS / f"peer_{name}.png")
     figures = ruler.quality(sets)
     print(name, figures, flush=True)

@@ -1,4 +1,4 @@
-"""The optimiser of the course: Muon for the wide convolutions, AdamW for all else; both are PyTorch's."""
+"""The optimiser of the course: Muon for wide convolutions, AdamW for all else, both PyTorch's."""
 
 from __future__ import annotations
 
@@ -9,21 +9,26 @@ CONV_RATE, OTHER_RATE = 0.02, 2e-3  # learning rates of Muon and AdamW
 
 
 def as_matrix(weight: Tensor) -> Tensor:
-    """A convolution's weight (a, b, h, w) as a matrix (a, h·w·b); it shares the memory of a channels-last weight."""
+    """A convolution's weight (a, b, h, w) as a matrix (a, h·w·b).
+
+    It shares the memory of a channels-last weight.
+    """
     return weight.permute(0, 2, 3, 1).flatten(1)
 
 
 class MuonAndAdamW:
-    """Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon) for wide convolutions, AdamW for all else.
+    """Muon for wide convolutions, AdamW for all else.
 
-    Muon makes the singular values of each step about equal, so that a matrix learns in all its directions at once.
-    torch.optim.Muon takes matrices only; it gets each convolution as a matrix that shares the weight's memory.
+    Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon) makes the singular values of each
+    step about equal, so that a matrix learns in all its directions at once. torch.optim.Muon takes
+    matrices only; it gets each convolution as a matrix that shares the weight's memory.
     """
 
     def __init__(self, model: torch.nn.Module) -> None:
         self.convs = [p for p in model.parameters() if p.ndim == 4 and min(p.shape[:2]) > 3]
         self.matrices = [torch.nn.Parameter(as_matrix(p.detach())) for p in self.convs]
-        assert all(m.data_ptr() == p.data_ptr() for m, p in zip(self.matrices, self.convs, strict=True))
+        pairs = zip(self.matrices, self.convs, strict=True)
+        assert all(matrix.data_ptr() == conv.data_ptr() for matrix, conv in pairs)
         known = {id(p) for p in self.convs}
         others = [p for p in model.parameters() if id(p) not in known]
         self.parts = [

@@ -1,11 +1,12 @@
-"""Other recipes and another network, to measure ours against: same sprites, same number of images, same measurement.
+"""Other recipes and another network, to measure ours against, all else being the same.
 
-The public course is DeepLearning.AI's "How Diffusion Models Work". Its recipe differs from ours in two mistakes that
-matter; each can be made here alone, or both together:
+The public course is DeepLearning.AI's "How Diffusion Models Work". Its recipe differs from ours in
+two mistakes that matter; each can be made here alone, or both together:
 
 - training noise is scaled by 1 - ᾱ where √(1-ᾱ) belongs (:func:`perturb_without_root`);
-- where the channel counts of a residual block differ, its input passes through a projection that is drawn at random
-  anew in every forward pass (:class:`RandomShortcut`), so that the network has a layer it can never learn.
+- where the channel counts of a residual block differ, its input passes through a projection that is
+  drawn at random anew in every forward pass (:class:`RandomShortcut`), so that the network has a
+  layer it can never learn.
 
 Written from that description, for measuring only.
 """
@@ -20,13 +21,19 @@ from diffusion_utilities import ContextUnet, NoiseSchedule
 
 
 def perturb_without_root(x: Tensor, t: Tensor, noise: Tensor, schedule: NoiseSchedule) -> Tensor:
-    """The missing square root: √ᾱ_t x_0 + (1-ᾱ_t) ε. At t = 100 the noise is 0.19 strong where it should be 0.43."""
+    """The missing square root: √ᾱ_t x_0 + (1-ᾱ_t) ε.
+
+    At t = 100 the noise is 0.19 strong where it should be 0.43.
+    """
     ab_t = schedule.ab_t[t][:, None, None, None]
     return ab_t.sqrt() * x + (1 - ab_t) * noise
 
 
 class RandomShortcut(nn.Module):
-    """A 1×1 convolution with new random weights at every call, (n, in_channels, h, w) → (n, out_channels, h, w)."""
+    """A 1×1 convolution with new random weights at every call.
+
+    (n, in_channels, h, w) → (n, out_channels, h, w)
+    """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -44,9 +51,12 @@ def random_shortcut_unet() -> ContextUnet:
 
 
 class DiffusersUnet(nn.Module):
-    """Hugging Face diffusers' UNet2DModel with 1.57 million parameters, ours having 1.48, called like ours."""
+    """Hugging Face diffusers' UNet2DModel, called like our network.
 
-    in_channels, n_cfeat, h = 3, 5, 16
+    It has 1.57 million parameters, ours 1.48.
+    """
+
+    in_channels, n_cfeat, height = 3, 5, 16
 
     def __init__(self, timesteps: int = 500) -> None:
         super().__init__()
@@ -64,6 +74,9 @@ class DiffusersUnet(nn.Module):
         )
 
     def forward(self, x: Tensor, t: Tensor | float, c: Tensor | None = None) -> Tensor:
-        """t is level / T, as in ContextUnet; diffusers counts levels from 0, so our t is its t - 1. c is not used."""
+        """t is level / T, as in ContextUnet; c is not used.
+
+        diffusers counts levels from 0, so our level t is its t - 1.
+        """
         level = (torch.as_tensor(t, device=x.device) * self.timesteps).round().long() - 1
         return self.unet(x, level.reshape(-1).expand(len(x))).sample
