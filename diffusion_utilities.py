@@ -139,8 +139,7 @@ class NoiseSchedule:
 
 
 def linear_schedule(timesteps: int = 500, beta1: float = 1e-4, beta2: float = 0.02) -> NoiseSchedule:
-    """β_t rises in a straight line from ``beta1`` at t = 1 to ``beta2`` at t = T (DDPM, section 4, with T = 1000).
-    """
+    """β_t rises in a straight line from ``beta1`` at t = 1 to ``beta2`` at t = T (DDPM, section 4, with T = 1000)."""
     timesteps = check.whole(timesteps, "timesteps", 1, MOST_LEVELS)
     if not 0 < check.number(beta1, "beta1") <= check.number(beta2, "beta2") < 1:
         raise ValueError(f"expected 0 < beta1 <= beta2 < 1, got beta1={beta1}, beta2={beta2}")
@@ -182,7 +181,8 @@ class ResidualConvBlock(nn.Module):
         h = self.conv2(self.conv1(x))
         if not self.is_res:
             return h
-        return (self.shortcut(x) + h) / math.sqrt(2)  # a sum of two signals of variance 1 has variance 2
+        # a sum of two signals of variance 1 has variance 2
+        return (self.shortcut(x) + h) / math.sqrt(2)
 
     def _load_from_state_dict(self, state_dict: dict, prefix: str, *rest: object) -> None:
         """As in torch.nn.Module, but ``shortcut`` may be missing, as in checkpoints of the public course.
@@ -586,7 +586,8 @@ def guided_noise(pred_cond: Tensor, pred_uncond: Tensor, guidance: float) -> Ten
 # Three ideas. A model answers with the noise, and models wrap models. A step goes from x_t to x_(t_next), and steps
 # wrap steps. One loop asks the model and takes the step.
 
-Step = Callable[[Tensor, int, int, Tensor, Tensor], Tensor]  # step(x, t, t_next, pred_noise, z) → x at t_next
+# step(x, t, t_next, pred_noise, z) → x at t_next
+Step = Callable[[Tensor, int, int, Tensor, Tensor], Tensor]
 
 
 class NoisePredictor(Protocol):
@@ -710,7 +711,7 @@ def to_level(t: Tensor | float, schedule: NoiseSchedule) -> int | Tensor:
     return (t.reshape(-1) * schedule.timesteps).round().long()
 
 
-# ----------------------------------------------------------------------------------------------------------------- steps
+# -------------------------------------------------------------------------------------------------------------- steps
 
 
 def step_pairs(n: int, timesteps: int = 500, start: int | None = None) -> list[tuple[int, int]]:
@@ -737,8 +738,7 @@ def ddpm_step(schedule: NoiseSchedule | None = None) -> Step:
 
 
 def ddim_step(eta: float = 0.0, schedule: NoiseSchedule | None = None) -> Step:
-    """The step of DDIM, from t to any lower level (see :func:`denoise_ddim`).
-    """
+    """The step of DDIM, from t to any lower level (see :func:`denoise_ddim`)."""
     check.number(eta, "eta", 0, 1)
 
     def step(x: Tensor, t: int, t_next: int, pred_noise: Tensor, z: Tensor) -> Tensor:
@@ -767,7 +767,7 @@ def dpm_step(eta: float = 0.0, schedule: NoiseSchedule | None = None) -> Step:
     return step
 
 
-# -------------------------------------------------------------------------------------------------------------- the loop
+# ----------------------------------------------------------------------------------------------------------- the loop
 
 
 @torch.no_grad()
@@ -953,9 +953,7 @@ def sample_ddpm_context(
     return _run(step, None, n_sample, context, "context_model_trained", save_rate=save_rate, **options)
 
 
-def sample_ddim(
-    n_sample: int, n: int = 20, *, eta: float = 0.0, **options: object
-) -> tuple[Tensor, np.ndarray]:
+def sample_ddim(n_sample: int, n: int = 20, *, eta: float = 0.0, **options: object) -> tuple[Tensor, np.ndarray]:
     """Draw sprites by DDIM in ``n`` steps, spread evenly over the T levels.
 
     Args:
@@ -1000,7 +998,8 @@ def sample_dpm_context(
 
 def transform(sprite: np.ndarray) -> Tensor:
     """A picture uint8 (h, w, 3) with values 0 … 255 → float32 (3, h, w) with values -1 … 1."""
-    from torchvision.transforms.functional import normalize, to_tensor  # importing torchvision takes a second
+    # importing torchvision takes a second
+    from torchvision.transforms.functional import normalize, to_tensor
 
     return normalize(to_tensor(check.sprites(sprite, 3)), (0.5,), (0.5,))
 
@@ -1032,7 +1031,8 @@ class CustomDataset(Dataset):
 
     def __getitem__(self, idx: int) -> tuple[Tensor, Tensor]:
         image = self.sprites[idx] if self.transform is None else self.transform(self.sprites[idx])
-        label = torch.tensor(self.slabels[idx])  # a copy: what a loop changes in place does not change the data
+        # a copy: what a loop changes in place does not change the data
+        label = torch.tensor(self.slabels[idx])
         return image, torch.zeros_like(label) if self.null_context else label
 
     def getshapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:

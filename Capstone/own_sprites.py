@@ -121,7 +121,8 @@ def find_pictures(folder: Path) -> tuple[dict[str, list[Path]], list[Path]]:
     for path in pictures:
         if path.parent != folder:
             inside[folder / path.relative_to(folder).parts[0]].append(path)
-    names = [unicodedata.normalize("NFC", path.name).strip() for path in inside]  # macOS writes ü as two characters
+    # macOS writes ü as two characters
+    names = [unicodedata.normalize("NFC", path.name).strip() for path in inside]
     same = [name for name, n in Counter(name.casefold() for name in names).items() if n > 1]
     if not pictures:
         raise ValueError(f"expected pictures in {folder.name}, got none (other files: {len(others)}); {HINT}")
@@ -146,7 +147,8 @@ def open_picture(path: Path) -> tuple[Image.Image, list[str]]:
     try:
         with Image.open(path, formats=FORMATS) as file:
             notes = ["animated"] if getattr(file, "is_animated", False) else []
-            image = ImageOps.exif_transpose(file)  # a phone stores how it was held, and leaves the turning to others
+            # a phone stores how it was held, and leaves the turning to others
+            image = ImageOps.exif_transpose(file)
         if image.mode in ("I", "F"):
             raise ValueError("numbers of 32 bits, of which nobody knows where white is")
         if image.mode.startswith("I;16"):  # 16 bits of grey: Pillow would cut them off at 255
@@ -165,7 +167,8 @@ def open_picture(path: Path) -> tuple[Image.Image, list[str]]:
 
 def own_pixels(rgb: np.ndarray) -> np.ndarray:
     """Pixel art (h, w, 3) that was enlarged k times, as (h/k, w/k, 3); any other picture as it is (k = 1)."""
-    columns = 1 + np.flatnonzero((rgb[:, 1:] != rgb[:, :-1]).any(axis=(0, 2)))  # where colours change
+    # where colours change
+    columns = 1 + np.flatnonzero((rgb[:, 1:] != rgb[:, :-1]).any(axis=(0, 2)))
     rows = 1 + np.flatnonzero((rgb[1:] != rgb[:-1]).any(axis=(1, 2)))
     k = np.gcd.reduce([*rgb.shape[:2], *columns, *rows])  # in enlarged art, only at multiples of k
     return rgb[::k, ::k]
@@ -190,7 +193,11 @@ def fit(image: Image.Image, size: int) -> tuple[np.ndarray, list[str]]:
     square = Image.new("RGB", (max(size, *image.size),) * 2, "white")
     square.paste(image, ((square.width - image.width) // 2, (square.width - image.height) // 2))
     filtering = Image.Resampling.HAMMING if square.width % size else Image.Resampling.BOX
-    facts = {"not square": other < side, "made smaller": side > size, "more than 8 times too large": side > 8 * size}
+    facts = {
+        "not square": other < side,
+        "made smaller": side > size,
+        "more than 8 times too large": side > 8 * size,
+    }
     return np.asarray(square.resize((size, size), filtering)), [note for note, holds in facts.items() if holds]
 
 

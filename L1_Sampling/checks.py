@@ -11,7 +11,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from diffusion_utilities import NoiseSchedule, denoise_add_noise, linear_schedule, perturb_input, predict_x0
+from diffusion_utilities import (
+    NoiseSchedule,
+    denoise_add_noise,
+    linear_schedule,
+    perturb_input,
+    predict_x0,
+)
 from exercise_tools.kit import Exercise, Lab, call, compare, difference, fail, strengths
 
 LAB = Lab(
@@ -116,7 +122,11 @@ def check_linear_schedule(my_linear_schedule: Callable) -> str:
         return schedule.b_t, schedule.a_t, schedule.ab_t
 
     def draw() -> tuple[int, float, float]:
-        return int(torch.randint(20, 600, ())), float(torch.rand(()) + 1) * 1e-3, float(torch.rand(()) + 1) * 0.02
+        return (
+            int(torch.randint(20, 600, ())),
+            float(torch.rand(()) + 1) * 1e-3,
+            float(torch.rand(()) + 1) * 0.02,
+        )
 
     compare(my_linear_schedule, right, draw, SCHEDULE_MISTAKES)
     return "β_0 = 0 and ᾱ_0 = 1, then β rises in a straight line and ᾱ_t is the product α_1 ⋯ α_t."
@@ -305,12 +315,16 @@ def check_posterior_variance(my_posterior_variance: Callable) -> str:
     """my_posterior_variance(t) → the number β̃_t."""
 
     def draw() -> tuple[int]:
-        return (int(torch.randint(100, 250, ())),)  # it still differs from β_t, and 1-ᾱ is not rounded too much
+        # it still differs from β_t, and 1-ᾱ is not rounded too much
+        return (int(torch.randint(100, 250, ())),)
 
     compare(my_posterior_variance, _posterior, draw, POSTERIOR_MISTAKES)
     first = float(call(my_posterior_variance, 1))
     if not abs(first) < 1e-9:
-        fail("not 0 at t = 1", f"at t = 1 it should be 0, you have {first:.3g}: ᾱ_0 is 1, so nothing is uncertain.")
+        fail(
+            "not 0 at t = 1",
+            f"at t = 1 it should be 0, you have {first:.3g}: ᾱ_0 is 1, so nothing is uncertain.",
+        )
     return "below β_t at each level, 0 at t = 1 and soon nearly β_t."
 
 
@@ -399,7 +413,10 @@ BUDGET_MISTAKES = {
         lambda t: (-_budget(t)[0], _budget(t)[1]),
         "The first has a minus sign: say how much is taken away, a positive number.",
     ),
-    "order swapped": (lambda t: _budget(t)[::-1], "First what is taken away, then what is put back."),
+    "order swapped": (
+        lambda t: _budget(t)[::-1],
+        "First what is taken away, then what is put back.",
+    ),
     "variances": (
         lambda t: tuple(part**2 for part in _budget(t)),
         "These are variances. Strengths, standard deviations, are asked for.",
@@ -455,11 +472,26 @@ def _judge_times(times: list[float]) -> None:
     wanted = f"{seen} It should be {T} times, from 1.000 (t/T at t = T) to {1 / T:.3f} (t = 1)."
     known = {
         "t in place of t/T": (max(times, default=0) > 1.5, "It wants t/T, a number up to 1."),
-        "counts upwards": (levels == sorted(set(levels)) and len(levels) > 1, "Sampling goes down, from t = T to 1."),
-        "noise predicted at t-1": (levels == list(range(T - 1, -1, -1)), "Each step asks about level t-1; x is at t."),
-        "stops at t = 2": (levels == list(range(T, 1, -1)), "The step from t = 1 to 0 is missing: range ends early."),
-        "starts at T-1": (levels == list(range(T - 1, 0, -1)), f"The step from t = {T} is missing."),
-        "goes on to t = 0": (levels == list(range(T, -1, -1)), "At t = 0 there is nothing left to do."),
+        "counts upwards": (
+            levels == sorted(set(levels)) and len(levels) > 1,
+            "Sampling goes down, from t = T to 1.",
+        ),
+        "noise predicted at t-1": (
+            levels == list(range(T - 1, -1, -1)),
+            "Each step asks about level t-1; x is at t.",
+        ),
+        "stops at t = 2": (
+            levels == list(range(T, 1, -1)),
+            "The step from t = 1 to 0 is missing: range ends early.",
+        ),
+        "starts at T-1": (
+            levels == list(range(T - 1, 0, -1)),
+            f"The step from t = {T} is missing.",
+        ),
+        "goes on to t = 0": (
+            levels == list(range(T, -1, -1)),
+            "At t = 0 there is nothing left to do.",
+        ),
     }
     for diagnosis, (matches, sentence) in known.items():
         if matches:
@@ -473,21 +505,34 @@ def _judge_noise(states: list[Tensor]) -> None:
     for t, x, x_next in zip(range(T, 0, -1), states[:-1], states[1:], strict=True):
         mean = denoise_add_noise(x, t, _Watcher.answer(x, t), 0)
         z.append((x_next - mean) / B[t].sqrt())
-    size = torch.stack([noise.std() for noise in z])  # 1 for t > 1, 0 for t = 1; 1.3 % is one standard error
+    # 1 for t > 1, 0 for t = 1; 1.3 % is one standard error
+    size = torch.stack([noise.std() for noise in z])
     mean = torch.stack([noise.mean() for noise in z])
     if size.max() < 0.01 and mean.abs().max() > 0.1:
-        fail("one number for all", "each step adds one and the same number to all values: draw torch.randn_like(x).")
+        fail(
+            "one number for all",
+            "each step adds one and the same number to all values: draw torch.randn_like(x).",
+        )
     if mean[:-1].min() > 0.3:
-        fail("uniform noise", "the noise put back is never negative: torch.rand is uniform, torch.randn is normal.")
+        fail(
+            "uniform noise",
+            "the noise put back is never negative: torch.rand is uniform, torch.randn is normal.",
+        )
     if size.max() < 0.01:
         fail("no noise put back", "no step adds noise: √β_t z is missing, and the samples collapse.")
     if abs(size[-1] - 1) < 0.1 and (size[:-1] - 1).abs().max() < 0.1:
-        fail("noise at the last step", "the step from t = 1 adds noise too, and nothing removes it again: z = 0 there.")
+        fail(
+            "noise at the last step",
+            "the step from t = 1 adds noise too, and nothing removes it again: z = 0 there.",
+        )
     expected = torch.ones(T).index_fill(0, torch.tensor([T - 1]), 0.0)
     worst = int((size - expected).abs().argmax())
     if abs(size[worst] - expected[worst]) > 0.1:
         found = f"at t = {T - worst} the noise put back is {size[worst]:.2f} times √β_t"
-        fail("wrong step", f"{found}; it should be {expected[worst]:.0f} times. Is the step equation (5)?")
+        fail(
+            "wrong step",
+            f"{found}; it should be {expected[worst]:.0f} times. Is the step equation (5)?",
+        )
     if (z[0] * z[1]).mean().abs() > 0.2:
         fail("same noise each step", "each step adds the same z. Draw a fresh one inside the loop.")
 
@@ -518,7 +563,10 @@ def _product(timesteps: int, share: Callable[[Tensor], Tensor]) -> float:
 
 
 SPREAD_MISTAKES = {
-    "variance": (lambda n: _spread(n) ** 2, "This is the variance: the spread is its root, x.std()."),
+    "variance": (
+        lambda n: _spread(n) ** 2,
+        "This is the variance: the spread is its root, x.std().",
+    ),
     "schedule of 500 levels": (
         lambda n: _spread(n, SCHEDULE),
         "The tables used are those of 500 levels: make linear_schedule(timesteps) and hand it over as schedule=.",
@@ -549,7 +597,8 @@ def check_spread_without_noise(my_spread_without_noise: Callable) -> str:
     def draw() -> tuple[int]:
         return (int(torch.randint(180, 260, ())),)  # where no two of the mistakes come out alike
 
-    compare(my_spread_without_noise, _spread, draw, SPREAD_MISTAKES, tolerance=0.02)  # 50,000 numbers know it to 0.3 %
+    # 50,000 numbers know it to 0.3 %
+    compare(my_spread_without_noise, _spread, draw, SPREAD_MISTAKES, tolerance=0.02)
     return "√ᾱ_T of the schedule in use: every further level shrinks the spread a little more."
 
 

@@ -12,7 +12,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from diffusion_utilities import ContextUnet, NoiseSchedule, background_error, exact_denoiser, linear_schedule
+from diffusion_utilities import (
+    ContextUnet,
+    NoiseSchedule,
+    background_error,
+    exact_denoiser,
+    linear_schedule,
+)
 from exercise_tools.clinic_tools import Bell, examine, few_levels, table
 
 SPRITES = (8, 3, 16, 16)  # eight sprites, in 25 large steps
@@ -169,10 +175,20 @@ def sprite_report(seen: list[dict[str, Tensor]], images: Tensor) -> str:
         x = x.clamp(-1, 1)
         control = x if name.startswith("healthy") else control
         away = (x - control).square().mean().sqrt()
-        rows[name] = [x.mean(), x.std(), x.std(dim=1).mean(), background_error(x, images.cpu()), away]
+        rows[name] = [
+            x.mean(),
+            x.std(),
+            x.std(dim=1).mean(),
+            background_error(x, images.cpu()),
+            away,
+        ]
     return table(["mean", "spread", "colour", "ground", "distance"], rows)
 
 
 def number_report(drawn: dict[str, Bell], digits: int = 2) -> str:
     """The spread of the numbers, and what it should be."""
-    return table(["spread", "of the data"], {n: [bell.numbers.std(), bell.s] for n, bell in drawn.items()}, digits)
+    return table(
+        ["spread", "of the data"],
+        {n: [bell.numbers.std(), bell.s] for n, bell in drawn.items()},
+        digits,
+    )

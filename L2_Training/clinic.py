@@ -31,7 +31,8 @@ from exercise_tools.clinic_tools import Bell, examine, few_levels, table
 SPRITES = (8, 3, 16, 16)
 NUMBERS, PAIRS = 20_000, 200_000  # numbers drawn; pairs (x_t, ε) trained on
 TIMESTEPS = 500
-HERO = torch.tensor([0.9, 0.025, 0.025, 0.025, 0.025])  # a smoothed label: nine tenths hero, the rest shared out
+# a smoothed label: nine tenths hero, the rest shared out
+HERO = torch.tensor([0.9, 0.025, 0.025, 0.025, 0.025])
 
 # --------------------------------------------------------------------------- A to C: the shipped network, 25 DDIM steps
 
@@ -156,7 +157,8 @@ def healthy_noise(m: float, s: float, n: int) -> Tensor:
     x = torch.randn(n)
     for t in range(TIMESTEPS, 0, -1):
         variance = ab_t[t] * s**2 + strength[t] ** 2  # of x_t, in training
-        pred_noise = strength[t] * (x - ab_t[t].sqrt() * m) / variance  # E[ε | x_t], by linear regression
+        # E[ε | x_t], by linear regression
+        pred_noise = strength[t] * (x - ab_t[t].sqrt() * m) / variance
         x = denoise_add_noise(x, t, pred_noise)
     return x
 
@@ -181,7 +183,8 @@ def healthy_levels(timesteps: int, pairs: int, n: int) -> Tensor:
     x_0, noise = torch.randn(2, pairs)
     x_t = perturb_input(x_0, t, noise, schedule)
     zeros = torch.zeros(timesteps + 1)  # an untrained factor is 0
-    factor = zeros.index_add(0, t, x_t * noise) / zeros.index_add(0, t, x_t**2).clamp(min=1)  # least squares
+    # least squares
+    factor = zeros.index_add(0, t, x_t * noise) / zeros.index_add(0, t, x_t**2).clamp(min=1)
     x = torch.randn(n)
     for level in range(timesteps, 0, -1):
         x = denoise_ddim(x, level, level - 1, factor[level] * x, schedule=schedule)
@@ -207,12 +210,18 @@ def patient_h(timesteps: int, pairs: int, n: int) -> Tensor:
 
 
 def sprites(
-    network: ContextUnet, context_network: ContextUnet, data: np.ndarray, shape: tuple[int, ...] = SPRITES
+    network: ContextUnet,
+    context_network: ContextUnet,
+    data: np.ndarray,
+    shape: tuple[int, ...] = SPRITES,
 ) -> list[dict[str, Tensor]]:
     """What healthy and patients A to F draw, on the CPU, in rows for the gallery; ``data`` is uint8 (n, h, w, 3)."""
     ours, context_network = (copy.deepcopy(one).cpu().eval() for one in (network, context_network))
     return [
-        {"healthy": examine(healthy_network, ours, shape), "A": examine(patient_a, copy.deepcopy(ours), shape)},
+        {
+            "healthy": examine(healthy_network, ours, shape),
+            "A": examine(patient_a, copy.deepcopy(ours), shape),
+        },
         {"B": examine(patient_b, ours, shape), "C": examine(patient_c, ours, shape)},
         {"healthy, perfect denoiser": examine(healthy_data, data, shape)}
         | {"D": examine(patient_d, data, shape), "E": examine(patient_e, data, shape)},
@@ -258,4 +267,7 @@ def sprite_report(seen: list[dict[str, Tensor]], images: Tensor) -> str:
 
 def number_report(drawn: dict[str, Bell]) -> str:
     """The spread of the numbers, and what it should be."""
-    return table(["spread", "of the data"], {name: [bell.numbers.std(), bell.s] for name, bell in drawn.items()})
+    return table(
+        ["spread", "of the data"],
+        {name: [bell.numbers.std(), bell.s] for name, bell in drawn.items()},
+    )

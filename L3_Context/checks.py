@@ -66,8 +66,14 @@ CONTEXT_MISTAKES = {
         lambda *a: _context(*a).trunc(),
         "The parts went through whole numbers on the way, and 0.6 became 0. Use floats from the start.",
     ),
-    "one row only": (lambda *a: _context(*a)[0], "This is the vector of one sprite: repeat it, one row for each."),
-    "rows and columns swapped": (lambda *a: _context(*a).T, "Each sprite has a row, each class a column."),
+    "one row only": (
+        lambda *a: _context(*a)[0],
+        "This is the vector of one sprite: repeat it, one row for each.",
+    ),
+    "rows and columns swapped": (
+        lambda *a: _context(*a).T,
+        "Each sprite has a row, each class a column.",
+    ),
     "order of the wish": (
         _in_order_of_wish,
         "The parts stand in the order in which they were named. The place of a class is that in CLASS_NAMES.",
@@ -76,12 +82,18 @@ CONTEXT_MISTAKES = {
         lambda wish, n: _context(wish, n) / sum(wish.values()),
         "The parts are divided by their sum. They are no shares: [1, 0, 0.6, 0, 0] stays as it is.",
     ),
-    "parts ignored": (lambda *a: (_context(*a) > 0).float(), "Each class named has a 1, not its part."),
+    "parts ignored": (
+        lambda *a: (_context(*a) > 0).float(),
+        "Each class named has a 1, not its part.",
+    ),
     "only the largest": (
         lambda *a: torch.eye(5)[_context(*a).argmax(dim=1)],
         "Only the largest part is left. A context may hold several.",
     ),
-    "one class late": (lambda *a: _context(*a).roll(1, dims=1), "One place late: classes count from 0."),
+    "one class late": (
+        lambda *a: _context(*a).roll(1, dims=1),
+        "One place late: classes count from 0.",
+    ),
 }
 
 
@@ -97,8 +109,14 @@ def check_context(my_context: Callable) -> str:
     result = call(my_context, wish, n)
     if isinstance(result, Tensor) and not result.is_floating_point():
         if result.ndim == 1 and len(result) == n:
-            fail("a class number", "each sprite got a number of a class. A context is a row of five floats.")
-        fail("cut to integers", f"the result is {result.dtype}, so 0.6 was cut to 0. Contexts are floats.")
+            fail(
+                "a class number",
+                "each sprite got a number of a class. A context is a row of five floats.",
+            )
+        fail(
+            "cut to integers",
+            f"the result is {result.dtype}, so 0.6 was cut to 0. Contexts are floats.",
+        )
     compare(my_context, _context, draw, CONTEXT_MISTAKES)
     return "each part in the place of its class, as a float, one row for each sprite."
 
@@ -108,28 +126,50 @@ def _hidden_rows(got: Tensor, c: Tensor, p: float) -> Tensor:
     if got.dtype == torch.bool or (got.numel() and set(got.unique().tolist()) == {0, 1}):
         fail("the mask itself", "this is the mask. The contexts multiplied by it are asked for.")
     if not got.is_floating_point():
-        fail("cut to integers", f"the result is {got.dtype}: a context of 0.6 would become 0. Contexts are floats.")
-    if problem := difference(got, c, tolerance=float("inf"), name="the contexts"):  # shape, dtype, no NaN
+        fail(
+            "cut to integers",
+            f"the result is {got.dtype}: a context of 0.6 would become 0. Contexts are floats.",
+        )
+    # shape, dtype, no NaN
+    if problem := difference(got, c, tolerance=float("inf"), name="the contexts"):
         fail(*problem)
     zero = got == 0
     rows = zero.all(dim=1)
     if not torch.equal(zero, rows[:, None].expand_as(zero)):
         if torch.equal(zero, zero.all(dim=0).expand_as(zero)):
-            fail("columns hidden", "the same class is hidden in all rows. Draw one number for each row: rand(n, 1).")
-        fail("single entries hidden", "in some rows only some of the numbers are 0. Hide whole rows: rand(n, 1).")
+            fail(
+                "columns hidden",
+                "the same class is hidden in all rows. Draw one number for each row: rand(n, 1).",
+            )
+        fail(
+            "single entries hidden",
+            "in some rows only some of the numbers are 0. Hide whole rows: rand(n, 1).",
+        )
     kept, wanted = got[~rows], c[~rows]
     if torch.allclose(kept, wanted):
         return rows
     if torch.equal(kept, wanted.trunc()):
-        fail("cut to integers", "the contexts went through whole numbers on the way: what is shown is cut off.")
+        fail(
+            "cut to integers",
+            "the contexts went through whole numbers on the way: what is shown is cut off.",
+        )
     if torch.allclose(kept, -wanted):
-        fail("kept rows negative", "the rows that are shown have changed their sign: the mask should be 0 or 1.")
+        fail(
+            "kept rows negative",
+            "the rows that are shown have changed their sign: the mask should be 0 or 1.",
+        )
     if torch.allclose(kept, wanted / (1 - p)):
-        fail("rescaled as in dropout", "the rows shown are divided by 1 - p, as dropout does. They must stay as is.")
+        fail(
+            "rescaled as in dropout",
+            "the rows shown are divided by 1 - p, as dropout does. They must stay as is.",
+        )
     changed = (kept != wanted).any(dim=1)
     if not changed.all():
         row = [round(value, 2) for value in kept[changed][0].tolist()]
-        fail("hidden rows not 0", f"some rows became {row}. Hidden means five zeros: that is what samplers give.")
+        fail(
+            "hidden rows not 0",
+            f"some rows became {row}. Hidden means five zeros: that is what samplers give.",
+        )
     fail("kept rows changed", "the rows that are shown are not those of c.")
 
 
@@ -153,14 +193,29 @@ def check_hide_contexts(my_hide_contexts: Callable) -> str:
     few = torch.stack([hide(c[:6], 0.5, seed + i) for i in range(40)])  # (40, 6)
     if torch.equal(few, few[:, :1].expand_as(few)):
         if few.all() or not few.any():
-            fail("nothing hidden", f"{'every' if few.all() else 'no'} row is hidden, although p is 0.5.")
-        fail("one draw for the batch", "all rows are hidden together or none: draw one number for each row.")
+            fail(
+                "nothing hidden",
+                f"{'every' if few.all() else 'no'} row is hidden, although p is 0.5.",
+            )
+        fail(
+            "one draw for the batch",
+            "all rows are hidden together or none: draw one number for each row.",
+        )
     if not torch.equal(rows, again):
-        fail("generator not used", "the same generator gives another result: hand it over, rand(…, generator=…).")
+        fail(
+            "generator not used",
+            "the same generator gives another result: hand it over, rand(…, generator=…).",
+        )
     if torch.equal(rows, other):
-        fail("always the same rows", "another generator hides the same rows: draw random numbers from it.")
+        fail(
+            "always the same rows",
+            "another generator hides the same rows: draw random numbers from it.",
+        )
     if few.sum(dim=1).unique().numel() == 1:
-        fail("always as many", "each batch has equally many hidden rows. Each row should be decided for itself.")
+        fail(
+            "always as many",
+            "each batch has equally many hidden rows. Each row should be decided for itself.",
+        )
     share = float(rows.float().mean())  # 0.7 % is one standard error
     found = f"of 4000 rows {share:.1%} are hidden; with p = {p:.3f} it should be about {p:.1%}."
     if abs(share - (1 - p)) < 0.04:
@@ -182,7 +237,10 @@ def _once(asked: Tensor, recognised: Tensor, n: int) -> Tensor:
 
 
 CONFUSION_MISTAKES = {
-    "transposed": (lambda *a: _confusion(*a).T, "Rows and columns are swapped: the row is what was asked for."),
+    "transposed": (
+        lambda *a: _confusion(*a).T,
+        "Rows and columns are swapped: the row is what was asked for.",
+    ),
     "each pair counted once": (
         _once,
         "No number is above 1: `matrix[asked, recognised] += 1` adds only once for all equal pairs. Count in a loop, "
@@ -192,8 +250,14 @@ CONFUSION_MISTAKES = {
         lambda *a: _confusion(*a) / _confusion(*a).sum(dim=1, keepdim=True),
         "Each row is divided by its sum.",
     ),
-    "diagonal only": (lambda *a: _confusion(*a).diag(), "Only what was recognised rightly: where are the mistakes?"),
-    "flat": (lambda *a: _confusion(*a).flatten(), "The right counts, in one row: reshape(n, n) makes the matrix."),
+    "diagonal only": (
+        lambda *a: _confusion(*a).diag(),
+        "Only what was recognised rightly: where are the mistakes?",
+    ),
+    "flat": (
+        lambda *a: _confusion(*a).flatten(),
+        "The right counts, in one row: reshape(n, n) makes the matrix.",
+    ),
     "counted from 1": (
         lambda *a: _confusion(*a).roll((-1, -1), dims=(0, 1)),
         "All is one place too far up and left: classes count from 0.",
@@ -217,7 +281,8 @@ def check_confusion_matrix(my_confusion_matrix: Callable) -> str:
     def draw() -> tuple[Tensor, Tensor, int]:
         n = int(torch.randint(4, 8, ()))
         asked = torch.cat([torch.arange(n), torch.randint(n, (60,))])
-        return asked, torch.randint(n - 1, asked.shape), n  # the last class is never recognised, but keeps its column
+        # the last class is never recognised, but keeps its column
+        return asked, torch.randint(n - 1, asked.shape), n
 
     compare(_read_as(my_confusion_matrix, _counts), _confusion, draw, CONFUSION_MISTAKES)
     return "row: asked for, column: recognised; all numbers together are the number of sprites."
@@ -230,18 +295,36 @@ GUIDANCE_MISTAKES = {
         lambda c, u, w: (1 + w) * c - w * u,
         "This is the paper's w, ours minus 1: the difference is added to the wrong one.",
     ),
-    "w - 1": (lambda c, u, w: u + (w - 1) * (c - u), "One too low: w = 1 must give the prediction with context."),
-    "swapped": (lambda c, u, w: c + w * (u - c), "The two are swapped: this leads away from the context."),
-    "sign wrong": (lambda c, u, w: u - w * (c - u), "The sign is wrong: with context minus without."),
-    "start forgotten": (lambda c, u, w: w * (c - u), "The difference must be added to the prediction without context."),
+    "w - 1": (
+        lambda c, u, w: u + (w - 1) * (c - u),
+        "One too low: w = 1 must give the prediction with context.",
+    ),
+    "swapped": (
+        lambda c, u, w: c + w * (u - c),
+        "The two are swapped: this leads away from the context.",
+    ),
+    "sign wrong": (
+        lambda c, u, w: u - w * (c - u),
+        "The sign is wrong: with context minus without.",
+    ),
+    "start forgotten": (
+        lambda c, u, w: w * (c - u),
+        "The difference must be added to the prediction without context.",
+    ),
     "plain sum": (lambda c, u, w: c + w * u, "Both are added. w belongs to their difference."),
-    "context on top": (lambda c, u, w: u + w * c, "Add only what the context changes, not all of the prediction."),
+    "context on top": (
+        lambda c, u, w: u + w * c,
+        "Add only what the context changes, not all of the prediction.",
+    ),
     "plain mean": (lambda c, u, w: (c + u) / 2, "This is the mean of both, whatever w is."),
     "clipped": (
         lambda *a: guided_noise(*a).clamp(-1, 1),
         "It is clipped. A third of all noise lies outside of -1 … 1.",
     ),
-    "w ignored": (lambda c, u, w: c, "The prediction with context, as for w = 1. Is w cut off at 1?"),
+    "w ignored": (
+        lambda c, u, w: c,
+        "The prediction with context, as for w = 1. Is w cut off at 1?",
+    ),
 }
 
 
@@ -266,11 +349,26 @@ def _passes(n: int, w: float) -> int:
 
 
 PASSES_MISTAKES = {
-    "always one a step": (lambda n, w: n, "One a step, always. Did you hand over a context and guidance=w?"),
-    "always two a step": (lambda n, w: 2 * n, "Two a step, always. But with w = 0 or 1 one of them has the factor 0."),
-    "w = 0 forgotten": (lambda n, w: n if w == 1 else 2 * n, "With w = 0 the prediction with context is left out."),
-    "w = 1 forgotten": (lambda n, w: n if w == 0 else 2 * n, "With w = 1 the prediction without context is left out."),
-    "between 0 and 1": (lambda n, w: n if w <= 1 else 2 * n, "Between 0 and 1 both predictions count."),
+    "always one a step": (
+        lambda n, w: n,
+        "One a step, always. Did you hand over a context and guidance=w?",
+    ),
+    "always two a step": (
+        lambda n, w: 2 * n,
+        "Two a step, always. But with w = 0 or 1 one of them has the factor 0.",
+    ),
+    "w = 0 forgotten": (
+        lambda n, w: n if w == 1 else 2 * n,
+        "With w = 0 the prediction with context is left out.",
+    ),
+    "w = 1 forgotten": (
+        lambda n, w: n if w == 0 else 2 * n,
+        "With w = 1 the prediction without context is left out.",
+    ),
+    "between 0 and 1": (
+        lambda n, w: n if w <= 1 else 2 * n,
+        "Between 0 and 1 both predictions count.",
+    ),
     "every level": (
         lambda n, w: T * (1 if w in (0, 1) else 2),
         f"These are all {T} levels: hand n over to the sampler, and take sample_ddim_context.",
@@ -344,8 +442,14 @@ def _sampled(w: float) -> tuple[float, float]:
 
 
 PROMISED_MISTAKES = {
-    "variance": (lambda w: (_promised(w)[0], _promised(w)[1] ** 2), "The second is the variance: take its root."),
-    "w too large by 1": (lambda w: _promised(w + 1), "p(x | c) in the place of p(x) is one factor p(c | x) too many."),
+    "variance": (
+        lambda w: (_promised(w)[0], _promised(w)[1] ** 2),
+        "The second is the variance: take its root.",
+    ),
+    "w too large by 1": (
+        lambda w: _promised(w + 1),
+        "p(x | c) in the place of p(x) is one factor p(c | x) too many.",
+    ),
     "likelihood for posterior": (
         lambda w: _moments(LOG_P + w * LOG_BELL[1]),
         "p(x | c) stands in the place of p(c | x). By Bayes' rule p(c | x) is p(x | c) p(c) / p(x).",
@@ -362,10 +466,19 @@ PROMISED_MISTAKES = {
         lambda w: _moments(LOG_P + w * LOG_CLASS[1], area=1.0),
         "The density is not divided by its area.",
     ),
-    "w ignored": (lambda w: (M, S), "This is the class itself, as for w = 1: p(c | x) needs the power w."),
-    "context ignored": (lambda w: _moments(LOG_P), "This is p(x), both classes: the factor p(c | x)^w is missing."),
+    "w ignored": (
+        lambda w: (M, S),
+        "This is the class itself, as for w = 1: p(c | x) needs the power w.",
+    ),
+    "context ignored": (
+        lambda w: _moments(LOG_P),
+        "This is p(x), both classes: the factor p(c | x)^w is missing.",
+    ),
     "other class": (lambda w: (-_promised(w)[0], _promised(w)[1]), "This is class -1."),
-    "samples measured": (_sampled, "This is what guidance draws. The promise is asked for: they differ!"),
+    "samples measured": (
+        _sampled,
+        "This is what guidance draws. The promise is asked for: they differ!",
+    ),
 }
 
 
@@ -380,11 +493,19 @@ def check_promised(my_promised: Callable) -> str:
         wanted, mine = ("mean {:.3f} and spread {:.3f}".format(*pair) for pair in (expected, got))
         return f"you have {mine}; it should be {wanted}."
 
-    if problem := difference(call(my_promised, 2.0), (1.0, 1.0), tolerance=float("inf")):  # two numbers
+    # two numbers
+    if problem := difference(call(my_promised, 2.0), (1.0, 1.0), tolerance=float("inf")):
         fail(*problem)
     # as one tensor, so that the tolerance is a share of the larger of both, and a mean of 0 can be told
     mistakes = {name: (_read_as(mistake, _pair), sentence) for name, (mistake, sentence) in PROMISED_MISTAKES.items()}
-    compare(_read_as(my_promised, _pair), _read_as(_promised, _pair), draw, mistakes, describe, tolerance=0.01)
+    compare(
+        _read_as(my_promised, _pair),
+        _read_as(_promised, _pair),
+        draw,
+        mistakes,
+        describe,
+        tolerance=0.01,
+    )
     return "a density is known up to a factor, and dividing by its area finds the factor."
 
 
@@ -409,8 +530,14 @@ EITHER_OR_MISTAKES = {
         lambda x, t, share: _two_bells(x, t, 2 * share - 1),
         "The shares are the same at every x_t, which is here the same as a mixed context. They must be P(k | x_t).",
     ),
-    "shares forgotten": (lambda x, t, share: _either_or(x, t, 0.5), "Both classes count the same: use their shares."),
-    "shares swapped": (lambda x, t, share: _either_or(x, t, 1 - share), "`share` is that of class +1."),
+    "shares forgotten": (
+        lambda x, t, share: _either_or(x, t, 0.5),
+        "Both classes count the same: use their shares.",
+    ),
+    "shares swapped": (
+        lambda x, t, share: _either_or(x, t, 1 - share),
+        "`share` is that of class +1.",
+    ),
     "not normalised": (_weighted, "The weights do not add up to 1: divide both by their sum."),
     "densities not normalised": (
         lambda x, t, share: _weighted(x, t, share) / (2 * torch.pi * _variance(t)).sqrt(),
@@ -486,7 +613,10 @@ VARIETY_MISTAKES = {
         lambda x: float((x[1:] - x[:-1]).square().mean(dim=(1, 2, 3)).sqrt().mean()),
         "Only neighbours are compared: take all pairs.",
     ),
-    "each pair twice": (lambda x: 2 * _variety(x), "(a, b) and (b, a) are both added, but counted as one."),
+    "each pair twice": (
+        lambda x: 2 * _variety(x),
+        "(a, b) and (b, a) are both added, but counted as one.",
+    ),
 }
 
 
@@ -496,7 +626,8 @@ def check_variety(my_variety: Callable) -> str:
 
     def draw() -> tuple[Tensor]:
         n = int(torch.randint(5, 10, ()))
-        return (torch.linspace(0.2, 2, n)[:, None, None, None] * torch.randn(n, 3, 6, 6),)  # distances of all sizes
+        # distances of all sizes
+        return (torch.linspace(0.2, 2, n)[:, None, None, None] * torch.randn(n, 3, 6, 6),)
 
     compare(my_variety, _variety, draw, VARIETY_MISTAKES)
     return "0 if all are alike; each pair counts once, whatever the size of the pictures."

@@ -14,7 +14,14 @@ from numbers import Integral
 import torch
 from torch import Tensor
 
-from diffusion_utilities import denoise_ddim, denoise_dpm, linear_schedule, perturb_input, predict_x0, step_pairs
+from diffusion_utilities import (
+    denoise_ddim,
+    denoise_dpm,
+    linear_schedule,
+    perturb_input,
+    predict_x0,
+    step_pairs,
+)
 from exercise_tools.kit import Exercise, Lab, call, compare, difference, fail, strengths
 
 LAB = Lab(
@@ -72,24 +79,62 @@ def _judge_pairs(pairs: object, n: int, timesteps: int) -> None:
     if not isinstance(pairs, list | tuple):
         fail("not a list", f"the result should be a list of pairs, it is a {type(pairs).__name__}.")
     if pairs and all(_is_level(one) for one in pairs):
-        fail("levels, not pairs", f"{asked} the list holds single levels. Put each together with the one after it.")
+        fail(
+            "levels, not pairs",
+            f"{asked} the list holds single levels. Put each together with the one after it.",
+        )
     if not pairs or not all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in pairs):
         fail("not pairs", f"{asked} the result should be a list of {n} pairs (t, t_next).")
     if not all(_is_level(level) for pair in pairs for level in pair):
-        fail("not whole numbers", f"{asked} the list has {pairs[0]}. Levels are places in a table: round them to int.")
+        fail(
+            "not whole numbers",
+            f"{asked} the list has {pairs[0]}. Levels are places in a table: round them to int.",
+        )
     starts, ends = [int(t) for t, _ in pairs], [int(t_next) for _, t_next in pairs]
     steps = [t - t_next for t, t_next in zip(starts, ends, strict=True)]
     problems = [
-        ("counts upwards", starts[0] < starts[-1] or max(steps) < 0, "the list goes up. Sampling goes down from T."),
-        ("starts at T-1", starts[0] == timesteps - 1, "the first level is T-1. x_T is at T; 0 is the clean picture."),
+        (
+            "counts upwards",
+            starts[0] < starts[-1] or max(steps) < 0,
+            "the list goes up. Sampling goes down from T.",
+        ),
+        (
+            "starts at T-1",
+            starts[0] == timesteps - 1,
+            "the first level is T-1. x_T is at T; 0 is the clean picture.",
+        ),
         ("wrong start", starts[0] != timesteps, f"the first level is {starts[0]}."),
-        ("runs below 0", min(ends) < 0, f"it goes to {min(ends)}: a negative index takes a table from its end."),
+        (
+            "runs below 0",
+            min(ends) < 0,
+            f"it goes to {min(ends)}: a negative index takes a table from its end.",
+        ),
         ("repeated level", 0 in steps, "a step leads from a level to itself."),
-        ("gap in the walk", ends[:-1] != starts[1:], f"{pairs[:2]}: each pair must begin where the one before ends."),
-        ("ends at 1", ends[-1] == 1, "the last step ends at 1, where there is still noise. The clean picture is 0."),
-        ("ends above 0", ends[-1] != 0, f"the last step ends at {ends[-1]}. Is a fixed stride too short here?"),
-        ("fixed stride", len(pairs) != n, f"there are {len(pairs)} steps. Is the stride T // n, with a rest?"),
-        ("uneven", max(steps) - min(steps) > 1, f"the steps have {min(steps)} to {max(steps)} levels: make them even."),
+        (
+            "gap in the walk",
+            ends[:-1] != starts[1:],
+            f"{pairs[:2]}: each pair must begin where the one before ends.",
+        ),
+        (
+            "ends at 1",
+            ends[-1] == 1,
+            "the last step ends at 1, where there is still noise. The clean picture is 0.",
+        ),
+        (
+            "ends above 0",
+            ends[-1] != 0,
+            f"the last step ends at {ends[-1]}. Is a fixed stride too short here?",
+        ),
+        (
+            "fixed stride",
+            len(pairs) != n,
+            f"there are {len(pairs)} steps. Is the stride T // n, with a rest?",
+        ),
+        (
+            "uneven",
+            max(steps) - min(steps) > 1,
+            f"the steps have {min(steps)} to {max(steps)} levels: make them even.",
+        ),
     ]
     for diagnosis, found, sentence in problems:
         if found:
@@ -130,13 +175,34 @@ DDIM_MISTAKES = {
         lambda *a: _ddim(*a, picture=lambda low: low),
         "x̂_0 is multiplied by ᾱ_prev: is a square root missing?",
     ),
-    "sigma squared before z": (lambda *a: _ddim(*a, fresh=torch.square), "z is multiplied by σ²: it should be σ."),
-    "alpha for alpha-bar": (lambda *a: _ddim(*a, ab=A), "Is α in the place of ᾱ? α belongs to one small step only."),
-    "x_0 not divided": (lambda *a: _ddim(*a, divide=False), "x̂_0 is still shrunk: divide it by √ᾱ_t."),
-    "eta forgotten": (lambda *a: _ddim(*a[:4], 1.0, a[5]), "σ has its full size: multiply it by η."),
-    "always without noise": (lambda *a: _ddim(*a[:4], 0.0, a[5]), "This is the step for η = 0, whatever η is."),
-    "z not used": (lambda *a: _ddim(*a[:5], 0), "Old noise is taken out, but σ z is not put in: the samples collapse."),
-    "t-1 in place of t_prev": (lambda *a: _ddim(*a[:2], a[1] - 1, *a[3:]), "The step goes to t-1, whatever t_prev is."),
+    "sigma squared before z": (
+        lambda *a: _ddim(*a, fresh=torch.square),
+        "z is multiplied by σ²: it should be σ.",
+    ),
+    "alpha for alpha-bar": (
+        lambda *a: _ddim(*a, ab=A),
+        "Is α in the place of ᾱ? α belongs to one small step only.",
+    ),
+    "x_0 not divided": (
+        lambda *a: _ddim(*a, divide=False),
+        "x̂_0 is still shrunk: divide it by √ᾱ_t.",
+    ),
+    "eta forgotten": (
+        lambda *a: _ddim(*a[:4], 1.0, a[5]),
+        "σ has its full size: multiply it by η.",
+    ),
+    "always without noise": (
+        lambda *a: _ddim(*a[:4], 0.0, a[5]),
+        "This is the step for η = 0, whatever η is.",
+    ),
+    "z not used": (
+        lambda *a: _ddim(*a[:5], 0),
+        "Old noise is taken out, but σ z is not put in: the samples collapse.",
+    ),
+    "t-1 in place of t_prev": (
+        lambda *a: _ddim(*a[:2], a[1] - 1, *a[3:]),
+        "The step goes to t-1, whatever t_prev is.",
+    ),
 }
 
 
@@ -152,7 +218,10 @@ def check_denoise_ddim(my_denoise_ddim: Callable) -> str:
     compare(my_denoise_ddim, denoise_ddim, draw, DDIM_MISTAKES, describe, tolerance=1e-5)
     x, t, _, pred_noise, eta, z = draw()
     if problem := difference(call(my_denoise_ddim, x, t, 0, pred_noise, eta, z), predict_x0(x, t, pred_noise)):
-        fail("last step", f"from t = {t} to 0 the result should be x̂_0 itself, without noise: {problem[1]}")
+        fail(
+            "last step",
+            f"from t = {t} to 0 the result should be x̂_0 itself, without noise: {problem[1]}",
+        )
     return "the guess x̂_0, noised again to t_prev; old and fresh noise together have the variance 1-ᾱ_prev."
 
 
@@ -180,14 +249,26 @@ def _steps_needed(s: float, bound: float, eta: float = 0.0) -> int:
 
 
 NEEDED_MISTAKES = {
-    "one step early": (lambda *a: _steps_needed(*a) - 1, "One too few: this is the last n that misses too much."),
-    "first n taken": (lambda *a: 1, "Is std / s - 1 negative? Or is the comparison the wrong way round?"),
-    "not divided by s": (lambda s, bound: _steps_needed(s, bound / s), "The bound is a share of s: divide by s."),
+    "one step early": (
+        lambda *a: _steps_needed(*a) - 1,
+        "One too few: this is the last n that misses too much.",
+    ),
+    "first n taken": (
+        lambda *a: 1,
+        "Is std / s - 1 negative? Or is the comparison the wrong way round?",
+    ),
+    "not divided by s": (
+        lambda s, bound: _steps_needed(s, bound / s),
+        "The bound is a share of s: divide by s.",
+    ),
     "variance": (
         lambda s, bound: _steps_needed(s, 1 - (1 - bound) ** 0.5),
         "These are variances: take standard deviations.",
     ),
-    "fresh noise": (lambda *a: _steps_needed(*a, eta=1.0), "This is the answer for η = 1. DDIM is η = 0."),
+    "fresh noise": (
+        lambda *a: _steps_needed(*a, eta=1.0),
+        "This is the answer for η = 1. DDIM is η = 0.",
+    ),
 }
 
 
@@ -198,7 +279,8 @@ def check_steps_needed(my_steps_needed: Callable) -> str:
 
     def draw() -> tuple[float, float]:
         s, n = _between(0.42, 0.5), next(wanted)
-        return s, (_error(n - 1, s) + _error(n, s)) / 2  # half-way, so that a measurement with samples finds n as well
+        # half-way, so that a measurement with samples finds n as well
+        return s, (_error(n - 1, s) + _error(n, s)) / 2
 
     compare(my_steps_needed, _steps_needed, draw, NEEDED_MISTAKES, tolerance=1e-6)
     return "few steps shrink the spread, and it takes about twice the steps to halve what is missing."
@@ -223,7 +305,10 @@ def _arc(a: Tensor | float, b: Tensor | float, u: float, omega: Tensor) -> Tenso
 
 
 SLERP_MISTAKES = {
-    "straight line": (torch.lerp, "This is the straight line, (1-u) a + u b. In its middle the noise is too weak."),
+    "straight line": (
+        torch.lerp,
+        "This is the straight line, (1-u) a + u b. In its middle the noise is too weak.",
+    ),
     "line made longer": (
         lambda a, b, u: torch.lerp(a, b, u) * a.norm() / torch.lerp(a, b, u).norm(),
         "This is the straight line, lengthened afterwards. It does not walk at an even pace, nor end at b's length.",
@@ -232,7 +317,10 @@ SLERP_MISTAKES = {
         lambda a, b, u: slerp(a, b, u) / _arc(1, 1, u, _angle(a, b)),
         "The weights add up to 1. On an arc they add up to more: divide by sin Ω.",
     ),
-    "division forgotten": (lambda a, b, u: slerp(a, b, u) * _angle(a, b).sin(), "The division by sin Ω is missing."),
+    "division forgotten": (
+        lambda a, b, u: slerp(a, b, u) * _angle(a, b).sin(),
+        "The division by sin Ω is missing.",
+    ),
     "quarter circle": (
         lambda a, b, u: _arc(a, b, u, torch.tensor(torch.pi / 2)),
         "Right for 90° only: measure the angle.",
@@ -241,8 +329,14 @@ SLERP_MISTAKES = {
         lambda a, b, u: _arc(a, b, u, (a * b).sum().acos()),
         "a·b is taken for cos Ω: divide it by both lengths. With long vectors the result is NaN.",
     ),
-    "u and 1-u swapped": (lambda a, b, u: slerp(b, a, u), "It is turned round: u = 0 must give a, and u = 1 give b."),
-    "degrees": (lambda a, b, u: _arc(a, b, u, _angle(a, b).rad2deg()), "sin wants radians, as acos gives them."),
+    "u and 1-u swapped": (
+        lambda a, b, u: slerp(b, a, u),
+        "It is turned round: u = 0 must give a, and u = 1 give b.",
+    ),
+    "degrees": (
+        lambda a, b, u: _arc(a, b, u, _angle(a, b).rad2deg()),
+        "sin wants radians, as acos gives them.",
+    ),
     "lengths lost": (
         lambda a, b, u: slerp(a / a.norm(), b / b.norm(), u),
         "Only the angle needs lengths of 1, not a and b.",
@@ -264,7 +358,8 @@ def check_slerp(my_slerp: Callable) -> str:
         # 60.3° to 62.2°: at 90° some mistakes do not show, and taken for radians, these are far from a multiple of π
         omega = _between(1.053, 1.085)
         b = math.cos(omega) * a + math.sin(omega) * across / across.norm()
-        return _between(0.5, 0.7) * a, _between(0.75, 0.95) * b, _between(0.15, 0.4)  # nor may the lengths be equal
+        # nor may the lengths be equal
+        return _between(0.5, 0.7) * a, _between(0.75, 0.95) * b, _between(0.15, 0.4)
 
     compare(my_slerp, slerp, draw, SLERP_MISTAKES, strengths(a=0, b=1), tolerance=3e-4)
     return "the arc: it begins at a, ends at b, and keeps the length of noise on the way."
@@ -324,13 +419,22 @@ ENCODE_MISTAKES = {
         lambda *a: _climb(*a, clean=lambda t, _: max(t, 1)),
         "Only the model is told 1. predict_x0 gets the true level, 0: there x is the picture itself.",
     ),
-    "t in place of t/T": (lambda *a: _climb(*a, ask=lambda t, _: T * max(t, 1)), "The model wants t/T, up to 1."),
+    "t in place of t/T": (
+        lambda *a: _climb(*a, ask=lambda t, _: T * max(t, 1)),
+        "The model wants t/T, up to 1.",
+    ),
     "predict_x0 left out": (
         lambda *a: _climb(*a, clean=lambda *_: 0),
         "First take the noise out of x, with predict_x0.",
     ),
-    "last level left out": (lambda *a: _climb(*a, walk=lambda up: up[:-1]), "The last step, up to T, is missing."),
-    "first level left out": (lambda *a: _climb(*a, walk=lambda up: up[1:]), "The first step, up from 0, is missing."),
+    "last level left out": (
+        lambda *a: _climb(*a, walk=lambda up: up[:-1]),
+        "The last step, up to T, is missing.",
+    ),
+    "first level left out": (
+        lambda *a: _climb(*a, walk=lambda up: up[1:]),
+        "The first step, up from 0, is missing.",
+    ),
 }
 
 
@@ -345,7 +449,10 @@ def check_encode(my_encode: Callable) -> str:
     args = draw()
     first, second = call(my_encode, *args), call(my_encode, *args)
     if isinstance(first, Tensor) and first.isfinite().all() and difference(second, first, tolerance=1e-3):
-        fail("fresh noise", "two calls give different results: is fresh noise added? Use the predicted noise.")
+        fail(
+            "fresh noise",
+            "two calls give different results: is fresh noise added? Use the predicted noise.",
+        )
     compare(my_encode, encode, draw, ENCODE_MISTAKES)
     return "DDIM upwards: guess the clean picture, noise it to the next level with the predicted noise."
 
@@ -362,7 +469,18 @@ def _share(h: Tensor) -> Tensor:
     return 1 / (1 - (-h).exp()) - 1 / h
 
 
-def _dpm(x, t, t_prev, x0, before, *, lam=_half_log_snr, sign=1, gain=lambda r, h: _share(h) / r, power=0.5) -> Tensor:
+def _dpm(
+    x,
+    t,
+    t_prev,
+    x0,
+    before,
+    *,
+    lam=_half_log_snr,
+    sign=1,
+    gain=lambda r, h: _share(h) / r,
+    power=0.5,
+) -> Tensor:
     """Equation (10), each part exchangeable: λ, the sign in the exponent, ρ/r, the root of the ratio before x."""
     h = lam(t_prev) - lam(t)
     d = x0 + gain((lam(t) - lam(before[0])) / h, h) * (x0 - before[1])
@@ -378,7 +496,10 @@ DPM_MISTAKES = {
         lambda *a: _dpm(*a, sign=-1, gain=lambda r, h: -_share(-h) / r),
         "h is λ_prev - λ_t, and positive: λ grows on the way down.",
     ),
-    "sign in the exponent": (lambda *a: _dpm(*a, sign=-1), "The exponent is -h: 1 - e^-h lies between 0 and 1."),
+    "sign in the exponent": (
+        lambda *a: _dpm(*a, sign=-1),
+        "The exponent is -h: 1 - e^-h lies between 0 and 1.",
+    ),
     "carried to the end": (
         lambda *a: _dpm(*a, gain=lambda r, h: 1 / r),
         "The correction is too large: D is the mean of the guess over the step, hence ρ/r. You carried it to the end.",
@@ -403,7 +524,10 @@ DPM_MISTAKES = {
         lambda *a: _dpm(*a, power=-0.5),
         "x is multiplied by σ_t / σ_prev: turn it round.",
     ),
-    "missing square root": (lambda *a: _dpm(*a, power=1), "x is multiplied by a ratio of variances: σ is √(1-ᾱ)."),
+    "missing square root": (
+        lambda *a: _dpm(*a, power=1),
+        "x is multiplied by a ratio of variances: σ is √(1-ᾱ).",
+    ),
 }
 
 
@@ -424,7 +548,10 @@ def check_denoise_dpm(my_denoise_dpm: Callable) -> str:
     if problem := difference(call(my_denoise_dpm, x, t, t_prev, x0_pred, None), denoise_dpm(x, t, t_prev, x0_pred)):
         fail("first step", f"with before = None, D is x̂_0: {problem[1]}")
     if problem := difference(call(my_denoise_dpm, x, t, 0, x0_pred, before), x0_pred):
-        fail("last step", f"to t_prev = 0 the result should be x0_pred itself. There h is infinite: {problem[1]}")
+        fail(
+            "last step",
+            f"to t_prev = 0 the result should be x0_pred itself. There h is infinite: {problem[1]}",
+        )
     return "D is the mean of the guess over the step; at the first and the last step it is x̂_0 as it is."
 
 
@@ -433,8 +560,14 @@ def _order(n_1: int, error_1: float, n_2: int, error_2: float) -> float:
 
 
 ORDER_MISTAKES = {
-    "minus sign": (lambda *a: -_order(*a), "The line falls, so its slope is negative. The order is -slope."),
-    "no logarithm": (lambda n, e, n_2, e_2: e / e_2, "This is how many times the error falls. Take logarithms."),
+    "minus sign": (
+        lambda *a: -_order(*a),
+        "The line falls, so its slope is negative. The order is -slope.",
+    ),
+    "no logarithm": (
+        lambda n, e, n_2, e_2: e / e_2,
+        "This is how many times the error falls. Take logarithms.",
+    ),
     "steps taken to double": (
         lambda n, e, n_2, e_2: math.log2(e / e_2),
         "This is right where n_2 is twice n_1. Divide by the logarithm of n_2 / n_1.",
@@ -443,8 +576,14 @@ ORDER_MISTAKES = {
         lambda n, e, n_2, e_2: math.log(e / e_2) / (n_2 - n),
         "The steps need a logarithm as well: C / n^p is a straight line only where both axes are logarithmic.",
     ),
-    "upside down": (lambda *a: 1 / _order(*a), "Upside down: the logarithm of the errors belongs above."),
-    "rounded": (lambda *a: round(_order(*a)), "Is it rounded? Measured orders are no whole numbers: leave it."),
+    "upside down": (
+        lambda *a: 1 / _order(*a),
+        "Upside down: the logarithm of the errors belongs above.",
+    ),
+    "rounded": (
+        lambda *a: round(_order(*a)),
+        "Is it rounded? Measured orders are no whole numbers: leave it.",
+    ),
 }
 
 
@@ -461,7 +600,18 @@ def check_order(my_order: Callable) -> str:
     return "the slope on logarithmic axes: order 2 means a quarter of the error for twice the steps."
 
 
-def _fresh(t, t_prev, x0, before, z, *, gain=lambda r, h: 1 / r, share=0.5, root=0.5, level=lambda t, t_prev: t_prev):
+def _fresh(
+    t,
+    t_prev,
+    x0,
+    before,
+    z,
+    *,
+    gain=lambda r, h: 1 / r,
+    share=0.5,
+    root=0.5,
+    level=lambda t, t_prev: t_prev,
+):
     """Equation (11) for η = ∞, each part exchangeable: ρ/r, both roots, the level of the noise."""
     h = _half_log_snr(t_prev) - _half_log_snr(t)
     d = x0 + gain((_half_log_snr(t) - _half_log_snr(before[0])) / h, h) * (x0 - before[1])
@@ -469,7 +619,10 @@ def _fresh(t, t_prev, x0, before, z, *, gain=lambda r, h: 1 / r, share=0.5, root
 
 
 FRESH_MISTAKES = {
-    "r upside down": (lambda *a: _fresh(*a, gain=lambda r, h: r), "r is upside down: it is λ_t - λ_before over h."),
+    "r upside down": (
+        lambda *a: _fresh(*a, gain=lambda r, h: r),
+        "r is upside down: it is λ_t - λ_before over h.",
+    ),
     "carried half-way": (
         lambda *a: _fresh(*a, gain=lambda r, h: 1 / (2 * r)),
         "You took the guess half-way. With η = ∞ nothing older counts: ρ = 1, the end of the step.",
@@ -486,10 +639,22 @@ FRESH_MISTAKES = {
         lambda *a: _fresh(*a, gain=lambda r, h: 0),
         "D = x̂_0 is right only where there is no step before.",
     ),
-    "picture without its weight": (lambda *a: _fresh(*a, share=0), "D needs its weight: at t_prev it counts √ᾱ_prev."),
-    "missing square root on the picture": (lambda *a: _fresh(*a, share=1), "D is multiplied by √ᾱ_prev, with a root."),
-    "missing square root on the noise": (lambda *a: _fresh(*a, root=1), "z is multiplied by a standard deviation."),
-    "noise of level t": (lambda *a: _fresh(*a, level=lambda t, _: t), "This is the noise of level t, not of t_prev."),
+    "picture without its weight": (
+        lambda *a: _fresh(*a, share=0),
+        "D needs its weight: at t_prev it counts √ᾱ_prev.",
+    ),
+    "missing square root on the picture": (
+        lambda *a: _fresh(*a, share=1),
+        "D is multiplied by √ᾱ_prev, with a root.",
+    ),
+    "missing square root on the noise": (
+        lambda *a: _fresh(*a, root=1),
+        "z is multiplied by a standard deviation.",
+    ),
+    "noise of level t": (
+        lambda *a: _fresh(*a, level=lambda t, _: t),
+        "This is the noise of level t, not of t_prev.",
+    ),
 }
 
 
@@ -513,7 +678,10 @@ def check_denoise_fresh(my_denoise_fresh: Callable) -> str:
     if problem := difference(call(my_denoise_fresh, t, t_prev, x0_pred, None, z), exact(t, t_prev, x0_pred, None, z)):
         fail("first step", f"with before = None, D is x̂_0: {problem[1]}")
     if problem := difference(call(my_denoise_fresh, t, 0, x0_pred, before, z), x0_pred):
-        fail("last step", f"to t_prev = 0 the result should be x0_pred itself, without noise: {problem[1]}")
+        fail(
+            "last step",
+            f"to t_prev = 0 the result should be x0_pred itself, without noise: {problem[1]}",
+        )
     return "the guess at the end of the step, noised anew to t_prev."
 
 

@@ -221,9 +221,16 @@ def sprites(
         return examine(lambda: patient(network, torch.randn(shape), step_pairs(10, TIMESTEPS)))
 
     return [
-        {"healthy": draw(healthy_ddim, 25), "A, n = 30": draw(patient_a, 30), "B, n = 25": draw(patient_b, 25)},
+        {
+            "healthy": draw(healthy_ddim, 25),
+            "A, n = 30": draw(patient_a, 30),
+            "B, n = 25": draw(patient_b, 25),
+        },
         {"C, n = 25": draw(patient_c, 25), "D, n = 10": draw(patient_d, 10)},
-        {"healthy, asked for heroes": guided(healthy_guidance), "E, asked for heroes": guided(patient_e)},
+        {
+            "healthy, asked for heroes": guided(healthy_guidance),
+            "E, asked for heroes": guided(patient_e),
+        },
         {"healthy, DPM-Solver++": solve(healthy_dpm), "F, DPM-Solver++": solve(patient_f)}
         | {"G, DPM-Solver++": solve(patient_g)},
     ]
@@ -260,13 +267,22 @@ def sprite_report(seen: list[dict[str, Tensor]], images: Tensor) -> str:
     for name, x in (panel for row in seen for panel in row.items()):
         x = x.clamp(-1, 1)
         heroes = (classifier(x)[0].argmax(dim=1) == 0).float().mean()
-        rows[name] = [x.mean(), x.std(), x.std(dim=0).mean(), background_error(x, images.cpu()), f"{heroes:.0%}"]
+        rows[name] = [
+            x.mean(),
+            x.std(),
+            x.std(dim=0).mean(),
+            background_error(x, images.cpu()),
+            f"{heroes:.0%}",
+        ]
     return table(["mean", "spread", "variety", "ground", "heroes"], rows)
 
 
 def number_report(drawn: dict[str, Bell]) -> str:
     """The spread of the numbers, and what it should be."""
-    return table(["spread", "of the data"], {name: [bell.numbers.std(), bell.s] for name, bell in drawn.items()})
+    return table(
+        ["spread", "of the data"],
+        {name: [bell.numbers.std(), bell.s] for name, bell in drawn.items()},
+    )
 
 
 def order_report(errors: dict[str, list[float]]) -> str:

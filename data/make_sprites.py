@@ -109,7 +109,10 @@ def write_files(sprites: list[Sprite], folder: Path, n_name: int) -> None:
     """Write images, labels and captions; each file appears whole or not at all."""
     folder.mkdir(parents=True, exist_ok=True)
     images, labels = to_arrays(sprites)
-    for name, array in ((f"sprites_{n_name}_16x16", images), (f"sprite_labels_nc_{n_name}_16x16", labels)):
+    for name, array in (
+        (f"sprites_{n_name}_16x16", images),
+        (f"sprite_labels_nc_{n_name}_16x16", labels),
+    ):
         part = folder / f"{name}.part.npy"  # np.save wants the ending
         np.save(part, array)
         part.replace(folder / f"{name}.npy")

@@ -56,7 +56,7 @@ def show_sprites(rows: list[dict[str, Tensor]]) -> None:
 
 @dataclass(frozen=True)
 class Bell:
-    """Numbers that a patient drew, and mean m and spread s of the data it should have drawn from."""
+    """Numbers that a patient drew; mean m and spread s of the data it should have drawn from."""
 
     numbers: Tensor
     m: float

@@ -86,9 +86,15 @@ class Plan:
 
 
 QUICK = Plan(
-    timesteps=(4, 8), schedules=("linear", "cosine"), steps=(2, 4), train_steps=3, n_feat=8, samples=8,
-    repeated=("linear", 4), seeds=2,
-)  # fmt: skip
+    timesteps=(4, 8),
+    schedules=("linear", "cosine"),
+    steps=(2, 4),
+    train_steps=3,
+    n_feat=8,
+    samples=8,
+    repeated=("linear", 4),
+    seeds=2,
+)
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,13 @@ def train(schedule: NoiseSchedule, images: Tensor, labels: Tensor, plan: Plan, s
 def draw(net: ContextUnet, schedule: NoiseSchedule, way: Way, n_sample: int, seed: int) -> Tensor:
     """Samples (n_sample, 3, 16, 16), brought into [-1, 1] as they would be for showing them."""
     model = Clipped(net, schedule) if way.clipped else net
-    options = {"model": model, "schedule": schedule, "seed": seed, "progress": False, "save_rate": schedule.timesteps}
+    options = {
+        "model": model,
+        "schedule": schedule,
+        "seed": seed,
+        "progress": False,
+        "save_rate": schedule.timesteps,
+    }
     with torch.autocast(next(net.parameters()).device.type, torch.bfloat16):
         if way.sampler == "ddpm":
             samples, _ = sample_ddpm(n_sample, **options)
@@ -209,7 +221,10 @@ def table(results: dict) -> str:
     """The results as Markdown: a row for each network, a column for each way to sample it."""
     plan = results["plan"]
     columns = [str(way) for way in ways(Plan(**plan))]
-    lines = ["| T | schedule | ᾱ_T | " + " | ".join(columns) + " |", "|--:|:--|--:|" + "--:|" * len(columns)]
+    lines = [
+        "| T | schedule | ᾱ_T | " + " | ".join(columns) + " |",
+        "|--:|:--|--:|" + "--:|" * len(columns),
+    ]
     for timesteps in plan["timesteps"]:
         for name in plan["schedules"]:
             row = results["networks"][f"{name}_{timesteps}_0"]
@@ -244,14 +259,26 @@ def plot(results: dict) -> Figure:
     """FSD against steps: a panel for each T, a colour for each schedule, lines for fast samplers, stars for DDPM."""
     plan = results["plan"]
     fig, axs = plt.subplots(
-        1, len(plan["timesteps"]), figsize=(10, 3.8), sharey=True, layout="constrained", squeeze=False
+        1,
+        len(plan["timesteps"]),
+        figsize=(10, 3.8),
+        sharey=True,
+        layout="constrained",
+        squeeze=False,
     )
     for ax, timesteps in zip(axs[0], plan["timesteps"], strict=True):
         for name, colour in zip(plan["schedules"], COLOURS, strict=False):
             fsd = results["networks"][f"{name}_{timesteps}_0"]["fsd"]
             for sampler, line in (("ddim", "o-"), ("dpm++", "s--")):
                 values = [fsd[str(Way(sampler, n))] for n in plan["steps"]]
-                ax.plot(plan["steps"], values, line, color=colour, label=f"{name}, {sampler}", markersize=4)
+                ax.plot(
+                    plan["steps"],
+                    values,
+                    line,
+                    color=colour,
+                    label=f"{name}, {sampler}",
+                    markersize=4,
+                )
             ax.plot(timesteps, fsd["ddpm T"], "*", color=colour, label=f"{name}, ddpm", markersize=11)
         ax.set(xscale="log", yscale="log", xlabel="steps", title=f"T = {timesteps}")
         ax.set_xticks([*plan["steps"], timesteps], [*plan["steps"], timesteps])
@@ -286,7 +313,10 @@ def main(argv: list[str] | None = None) -> None:
     parser = make_parser()
     args = parser.parse_args(argv)
     if args.quick and args.out == FOLDER:
-        parser.exit(2, "ablate.py: error: expected another --out with --quick, or it would mix with the real results\n")
+        parser.exit(
+            2,
+            "ablate.py: error: expected another --out with --quick, or it would mix with the real results\n",
+        )
     memory = "try --quick, or a GPU with more of it"
     with errors_in_one_line(parser, memory, stopped="stopped; the same command goes on where it was"):
         results = run(QUICK if args.quick else Plan(), args.out)

@@ -19,7 +19,8 @@ from torchvision.datasets import CIFAR10, MNIST, ImageFolder
 
 from diffusion_utilities import CLASS_NAMES, load_sprites, sprite_tensors
 
-FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP")  # what ImageFolder lists; others may call other programs
+# what ImageFolder lists; others may call other programs
+FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP")
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +88,8 @@ def _sprites(root: Path, image_size: int | None) -> ImageData:
 
 def _mnist(root: Path, image_size: int | None) -> ImageData:
     data = _torchvision(MNIST, root)
-    return _pack(data.data[:, None], data.targets, data.classes, image_size)  # (n, 28, 28) → (n, 1, 28, 28)
+    # (n, 28, 28) → (n, 1, 28, 28)
+    return _pack(data.data[:, None], data.targets, data.classes, image_size)
 
 
 def _cifar10(root: Path, image_size: int | None) -> ImageData:
@@ -107,7 +109,8 @@ def _custom(root: Path, image_size: int | None) -> ImageData:
     for path, _ in folder.samples:
         image = folder.loader(path)
         if image_size is not None:
-            image = ImageOps.fit(image, (image_size, image_size))  # the largest square in the middle, made that size
+            # the largest square in the middle, made that size
+            image = ImageOps.fit(image, (image_size, image_size))
         if pixels and image.size != (pixels[0].shape[1], pixels[0].shape[0]):
             first = f"{pixels[0].shape[1]}×{pixels[0].shape[0]}"
             raise ValueError(
@@ -127,7 +130,8 @@ def _open(path: str | Path) -> Image.Image:
     """
     try:
         with Image.open(path, formats=FORMATS) as file:
-            image = ImageOps.exif_transpose(file)  # a phone stores how it was held, and leaves the turning to others
+            # a phone stores how it was held, and leaves the turning to others
+            image = ImageOps.exif_transpose(file)
             if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would cut at 255
                 image = Image.fromarray((np.asarray(image) / 257).clip(0, 255).round().astype(np.uint8))
             image = image.convert("RGBA")
@@ -163,5 +167,8 @@ def _resized(images: Tensor, image_size: int | None) -> Tensor:
 
 
 DATASETS: dict[str, Callable[[Path, int | None], ImageData]] = {
-    "sprites": _sprites, "mnist": _mnist, "cifar10": _cifar10, "custom": _custom,
-}  # fmt: skip
+    "sprites": _sprites,
+    "mnist": _mnist,
+    "cifar10": _cifar10,
+    "custom": _custom,
+}

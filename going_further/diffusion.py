@@ -144,9 +144,15 @@ class DenoiseDiffusion:
         if len(shape) != 4 or shape[2] != shape[3]:
             raise ValueError(f"expected a shape (n, channels, h, h), got {tuple(shape)}")
         samples, _ = sample_ddpm_context(
-            shape[0], context, save_rate=self.timesteps, guidance=guidance,
-            model=_Sized(self.net, shape), schedule=self.schedule, seed=seed, progress=progress,
-        )  # fmt: skip
+            shape[0],
+            context,
+            save_rate=self.timesteps,
+            guidance=guidance,
+            model=_Sized(self.net, shape),
+            schedule=self.schedule,
+            seed=seed,
+            progress=progress,
+        )
         return samples
 
     def posterior(self, xstart: Tensor, xt: Tensor, t: int | Tensor) -> tuple[Tensor, Tensor]:
@@ -165,7 +171,8 @@ class DenoiseDiffusion:
         Raises:
             ValueError: a level t that is not in 1 … T.
         """
-        known = not isinstance(t, Tensor) or t.device.type == "cpu"  # asking a GPU would make it wait
+        # asking a GPU would make it wait
+        known = not isinstance(t, Tensor) or t.device.type == "cpu"
         if known and int(torch.as_tensor(t).min()) < 1:
             raise ValueError(f"expected noise levels t from 1 to {self.timesteps}, got {t}")
         mean = _at(self.x0_factor, t, xt) * xstart + _at(self.xt_factor, t, xt) * xt

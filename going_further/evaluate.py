@@ -51,7 +51,8 @@ BATCH_SIZE = 64  # of the Inception network, which makes 299×299 of every pictu
 
 PART = 250  # samples drawn at once
 
-Measure = Callable[[Tensor, Tensor], dict[str, float]]  # (samples, real pictures), both (n, channels, h, w) in [-1, 1]
+# (samples, real pictures), both (n, channels, h, w) in [-1, 1]
+Measure = Callable[[Tensor, Tensor], dict[str, float]]
 
 
 class Unavailable(Exception):  # noqa: N818  (no error: there may be another measure)
@@ -107,7 +108,8 @@ def inception_figures(samples: Tensor, real: Tensor, inception: nn.Module) -> di
     fid.update(theirs, real=True)
     fid.update(ours, real=False)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it would say that it keeps all features, which here are kept in any case
+        # it would say that it keeps all features, which here are kept in any case
+        warnings.simplefilter("ignore")
         score = InceptionScore(_AsGiven(len(inception.fc.weight))).to(ours.device)
     score.update(ours @ inception.fc.weight.T)  # without the bias, as is the custom
     return {"FID": fid.compute().item(), "Inception Score": score.compute()[0].item()}
@@ -116,7 +118,11 @@ def inception_figures(samples: Tensor, real: Tensor, inception: nn.Module) -> di
 def sprite_figures(samples: Tensor, real: Tensor, classifier: nn.Module) -> dict[str, float]:
     """The module's Fréchet sprite distance, precision and recall."""
     precision, recall = precision_recall(samples, real, classifier)
-    return {"FSD": frechet_sprite_distance(samples, real, classifier), "precision": precision, "recall": recall}
+    return {
+        "FSD": frechet_sprite_distance(samples, real, classifier),
+        "precision": precision,
+        "recall": recall,
+    }
 
 
 def to_bytes(x: Tensor) -> Tensor:
@@ -200,7 +206,12 @@ def draw(
     parts = []
     for start in tqdm(range(0, n, PART), desc=f"seed {seed}", leave=False, disable=None):
         rows = None if context is None else context[start : start + PART]
-        options = {"eta": eta, "guidance": guidance, "seed": 10**6 * seed + start, "progress": False}
+        options = {
+            "eta": eta,
+            "guidance": guidance,
+            "seed": 10**6 * seed + start,
+            "progress": False,
+        }
         frames, _ = sample.draw(net, rows, min(PART, n - start), sampler, steps, **options)
         parts.append(torch.from_numpy(frames[-1]))
     return torch.cat(parts).clamp(-1, 1)
@@ -240,7 +251,9 @@ def evaluate(args: argparse.Namespace) -> dict:
     if args.guidance != 1 and not config["class_names"]:
         raise ValueError("expected no --guidance, because this network was trained without classes")
     device = next(net.parameters()).device
-    measure, note = choose_measure(args.features, (net.in_channels, net.height, net.height), args.inception_weights, device)
+    measure, note = choose_measure(
+        args.features, (net.in_channels, net.height, net.height), args.inception_weights, device
+    )
     net = Clipped(net, schedule)
     seeds, ours, theirs = list(range(args.seed, args.seed + args.seeds)), [], []
     for seed in seeds:
@@ -249,19 +262,27 @@ def evaluate(args: argparse.Namespace) -> dict:
         torch.manual_seed(seed)  # the Inception Score shuffles the samples
         ours.append(measure(samples.to(device), reference.to(device)))
         theirs.append(measure(other.to(device), reference.to(device)))
-        print(f"seed {seed}: " + ", ".join(f"{name} {value:.4g}" for name, value in ours[-1].items()), flush=True)
+        print(
+            f"seed {seed}: " + ", ".join(f"{name} {value:.4g}" for name, value in ours[-1].items()),
+            flush=True,
+        )
     figures = {}
     for name in ours[0]:
         values, real = ([round(row[name], 4) for row in rows] for rows in (ours, theirs))
         figures[name] = summary(values, real) | {"values": values, "real_values": real}
     eta = sample.choose_eta(args.sampler, args.eta, args.guidance)
     return {
-        "checkpoint": args.checkpoint.name, "dataset": config["dataset"], "note": note,
-        "samples": args.samples, "seeds": seeds, "sampler": args.sampler, "guidance": args.guidance,
+        "checkpoint": args.checkpoint.name,
+        "dataset": config["dataset"],
+        "note": note,
+        "samples": args.samples,
+        "seeds": seeds,
+        "sampler": args.sampler,
+        "guidance": args.guidance,
         "steps": args.steps or min(sample.STEPS[args.sampler] or schedule.timesteps, schedule.timesteps),
         "eta": "inf" if eta == math.inf else eta,  # JSON has no number for it
         "figures": figures,
-    }  # fmt: skip
+    }
 
 
 def table(results: dict) -> str:
@@ -287,26 +308,53 @@ def _with_spread(mean: float, std: float | None) -> str:
 
 def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="evaluate.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="evaluate.py",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 
     def add(name: str, text: str, **options) -> None:
         shown = "" if options.get("default") is None else " (default: %(default)s)"
         parser.add_argument(name, help=text + shown, **options)
 
-    add("--checkpoint", "a file made by train.py, such as runs/sprites/model.pt", type=Path, required=True,
-        metavar="FILE")  # fmt: skip
+    add(
+        "--checkpoint",
+        "a file made by train.py, such as runs/sprites/model.pt",
+        type=Path,
+        required=True,
+        metavar="FILE",
+    )
     add("--samples", "how many to draw for each seed", type=int, default=1000, metavar="N")
     add("--sampler", "how to draw them, as in sample.py", choices=sample.STEPS, default="dpm++")
     add("--steps", "of ddim or dpm++ (default: 50 for ddim, 10 for dpm++)", type=int, metavar="N")
     add("--eta", "of ddim or dpm++, with the defaults of sample.py", type=float, metavar="E")
-    add("--guidance", "how much to insist on the class, as in sample.py", type=float, default=1.0, metavar="W")
+    add(
+        "--guidance",
+        "how much to insist on the class, as in sample.py",
+        type=float,
+        default=1.0,
+        metavar="W",
+    )
     add("--seed", "the first seed", type=int, default=0, metavar="N")
     add("--seeds", "how many seeds, one after the other", type=int, default=3, metavar="N")
-    add("--features", "inception or sprites, see above", choices=("inception", "sprites"), metavar="KIND")
-    add("--inception-weights", "torch-fidelity's file, where it cannot be downloaded", type=Path, metavar="FILE")
-    add("--data", "folder of the real pictures, if they are not where train.py expects them", type=Path,
-        metavar="FOLDER")  # fmt: skip
+    add(
+        "--features",
+        "inception or sprites, see above",
+        choices=("inception", "sprites"),
+        metavar="KIND",
+    )
+    add(
+        "--inception-weights",
+        "torch-fidelity's file, where it cannot be downloaded",
+        type=Path,
+        metavar="FILE",
+    )
+    add(
+        "--data",
+        "folder of the real pictures, if they are not where train.py expects them",
+        type=Path,
+        metavar="FOLDER",
+    )
     add("--out", "also write the figures to this JSON file", type=Path, metavar="FILE")
     return parser
 

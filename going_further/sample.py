@@ -39,8 +39,10 @@ from going_further import checkpoints
 from going_further.cli import errors_in_one_line
 from support.files import can_write, replacing
 
-STEPS = {"ddpm": None, "ddim": 50, "dpm++": 10}  # for each sampler, how many where none are asked for; None is all T
-ETAS = {"ddpm": None, "ddim": 0.0, "dpm++": math.inf}  # where none is asked for; ddpm leaves no choice
+# for each sampler, how many where none are asked for; None is all T
+STEPS = {"ddpm": None, "ddim": 50, "dpm++": 10}
+# where none is asked for; ddpm leaves no choice
+ETAS = {"ddpm": None, "ddim": 0.0, "dpm++": math.inf}
 FRAMES = 40  # of an animation
 MOMENTS = 9  # of a film strip
 STRIPS = 4  # pictures whose way a film strip shows
@@ -181,7 +183,13 @@ def encode(images: list[Image.Image], kind: str) -> bytes:
     else:
         durations = [80] * (len(images) - 1) + [2000]  # milliseconds
         images[0].save(
-            buffer, format="GIF", save_all=True, append_images=images[1:], duration=durations, loop=0, optimize=False
+            buffer,
+            format="GIF",
+            save_all=True,
+            append_images=images[1:],
+            duration=durations,
+            loop=0,
+            optimize=False,
         )
     return buffer.getvalue()
 
@@ -191,22 +199,75 @@ def make_parser() -> argparse.ArgumentParser:
         prog="sample.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--checkpoint", required=True, type=Path, metavar="FILE", help="the model.pt or checkpoint.pt of a training")
-    add("--num-samples", type=int, default=16, metavar="N", help="how many pictures to draw (default: %(default)s)")
-    add("--sampler", choices=STEPS, default="ddpm", help="ddpm takes all T steps of the training; ddim and dpm++ are "
-        "the faster the fewer --steps they take (default: %(default)s)")  # fmt: skip
-    add("--steps", type=int, metavar="N", help="of ddim or dpm++ (default: 50 for ddim, 10 for dpm++)")
-    add("--eta", type=float, metavar="E", help="how much fresh noise ddim (0 to 1) or dpm++ (0 to inf) puts in on the "
+    add(
+        "--checkpoint",
+        required=True,
+        type=Path,
+        metavar="FILE",
+        help="the model.pt or checkpoint.pt of a training",
+    )
+    add(
+        "--num-samples",
+        type=int,
+        default=16,
+        metavar="N",
+        help="how many pictures to draw (default: %(default)s)",
+    )
+    add(
+        "--sampler",
+        choices=STEPS,
+        default="ddpm",
+        help="ddpm takes all T steps of the training; ddim and dpm++ are "
+        "the faster the fewer --steps they take (default: %(default)s)",
+    )
+    add(
+        "--steps",
+        type=int,
+        metavar="N",
+        help="of ddim or dpm++ (default: 50 for ddim, 10 for dpm++)",
+    )
+    add(
+        "--eta",
+        type=float,
+        metavar="E",
+        help="how much fresh noise ddim (0 to 1) or dpm++ (0 to inf) puts in on the "
         "way: with 0 the same noise always ends at the same picture, with inf nothing is kept of the old noise "
-        "(default: 0 for ddim, inf for dpm++, but 0 with a --guidance above 1)")  # fmt: skip
-    add("--class-id", metavar="CLASS", help="what to draw, by number or name (default: all classes in turn)")
-    add("--guidance", type=float, default=1.0, metavar="W", help="how much to insist on the class: 0 ignores it, 1 is "
-        "as trained, 2 to 5 clearer and less varied (default: %(default)s)")  # fmt: skip
-    add("--seed", type=int, default=0, metavar="N", help="another number draws others (default: %(default)s)")
-    add("--out", type=Path, default=Path("samples.png"), metavar="FILE", help="a name in .png for the pictures, in "
-        ".gif for an animation of their way out of the noise (default: %(default)s)")  # fmt: skip
-    add("--progressive", action="store_true", help="show the way of the first pictures as a film strip: noisy above, "
-        "and below the clean picture that the network sees in it")  # fmt: skip
+        "(default: 0 for ddim, inf for dpm++, but 0 with a --guidance above 1)",
+    )
+    add(
+        "--class-id",
+        metavar="CLASS",
+        help="what to draw, by number or name (default: all classes in turn)",
+    )
+    add(
+        "--guidance",
+        type=float,
+        default=1.0,
+        metavar="W",
+        help="how much to insist on the class: 0 ignores it, 1 is "
+        "as trained, 2 to 5 clearer and less varied (default: %(default)s)",
+    )
+    add(
+        "--seed",
+        type=int,
+        default=0,
+        metavar="N",
+        help="another number draws others (default: %(default)s)",
+    )
+    add(
+        "--out",
+        type=Path,
+        default=Path("samples.png"),
+        metavar="FILE",
+        help="a name in .png for the pictures, in "
+        ".gif for an animation of their way out of the noise (default: %(default)s)",
+    )
+    add(
+        "--progressive",
+        action="store_true",
+        help="show the way of the first pictures as a film strip: noisy above, "
+        "and below the clean picture that the network sees in it",
+    )
     return parser
 
 

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from diffusion_utilities import NoiseSchedule, linear_schedule
 
-MAX_BETA = 0.999  # a step that removes nearly all that is left, but not all: with ᾱ_T = 0 there is no way back
+# a step that removes nearly all that is left, but not all: with ᾱ_T = 0 there is no way back
+MAX_BETA = 0.999
 
 # Okabe and Ito's colours, which colour-blind readers can tell apart; each has its own dashes as well, for print in grey
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -122,4 +123,8 @@ def plot(schedules: dict[str, NoiseSchedule]) -> Figure:
     return fig
 
 
-SCHEDULES: dict[str, Callable[..., NoiseSchedule]] = {"linear": linear, "cosine": cosine, "sigmoid": sigmoid}
+SCHEDULES: dict[str, Callable[..., NoiseSchedule]] = {
+    "linear": linear,
+    "cosine": cosine,
+    "sigmoid": sigmoid,
+}

@@ -61,7 +61,8 @@ except ImportError as error:
 WARMUP_STEPS = 200  # at most a tenth of a run
 HELD_OUT = 0.05  # share of the pictures that is only for the validation loss …
 MOST_HELD_OUT = 1024  # … which more pictures would not make much more exact
-ATTENTION_SIZE = 16  # stages of at most this height have attention: its cost grows with the fourth power of the height
+# stages of at most this height have attention: its cost grows with the fourth power of the height
+ATTENTION_SIZE = 16
 LOG_EVERY = 10  # steps; reading the loss makes a GPU wait
 GROUPS = 8  # of the group norms
 SAMPLE_STEPS = 10  # of DPM-Solver++
@@ -86,7 +87,12 @@ def generator_for(seed: int, epoch: int) -> torch.Generator:
 
 
 def epoch_batches(
-    images: Tensor, labels: Tensor | None, batch_size: int, timesteps: int, augmented: Callable, g: torch.Generator
+    images: Tensor,
+    labels: Tensor | None,
+    batch_size: int,
+    timesteps: int,
+    augmented: Callable,
+    g: torch.Generator,
 ) -> Iterator[Batch]:
     """Every picture once, in a new order, at a random level; the few that would not fill a last batch are left out."""
     order = torch.randperm(len(images), generator=g)
@@ -178,9 +184,19 @@ class Trainer:
     """
 
     def __init__(
-        self, accelerator: Accelerator, data: ImageData, config: dict, out: Path, sample_every: int = 10
+        self,
+        accelerator: Accelerator,
+        data: ImageData,
+        config: dict,
+        out: Path,
+        sample_every: int = 10,
     ) -> None:
-        self.accelerator, self.config, self.out, self.sample_every = accelerator, config, out, sample_every
+        self.accelerator, self.config, self.out, self.sample_every = (
+            accelerator,
+            config,
+            out,
+            sample_every,
+        )
         self.recipe = Recipe(**config["recipe"])
         self.schedule = SCHEDULES[config["schedule"]](config["timesteps"])
         self._split(data)
@@ -199,8 +215,12 @@ class Trainer:
         self.net = UNet(**config["unet"])
         self.ema = copy.deepcopy(self.net).requires_grad_(False).to(accelerator.device).eval()
         optimizer = torch.optim.Adam(self.net.parameters(), lr=self.recipe.rate)
-        network, self.optimizer = accelerator.prepare(self.net, optimizer)  # self.net stays the bare network
-        self.network, self.denoiser = network, DenoiseDiffusion(network, config["timesteps"], schedule=self.schedule)
+        # self.net stays the bare network
+        network, self.optimizer = accelerator.prepare(self.net, optimizer)
+        self.network, self.denoiser = (
+            network,
+            DenoiseDiffusion(network, config["timesteps"], schedule=self.schedule),
+        )
         self.step, self.losses = 0, []  # losses: (training, validation) of each finished epoch
         self.writer = None
 
@@ -211,7 +231,8 @@ class Trainer:
         held_out, chosen = torch.randperm(len(data.images), generator=g).split([n, len(data.images) - n])
         labels = data.labels if self.config["class_names"] else None
         self.images, self.labels = data.images[chosen], None if labels is None else labels[chosen]
-        t = ((torch.arange(n) + 0.5) / n * self.config["timesteps"]).ceil().long()  # all levels alike, (n,)
+        # all levels alike, (n,)
+        t = ((torch.arange(n) + 0.5) / n * self.config["timesteps"]).ceil().long()
         x = data.images[held_out]
         c = None if labels is None else labels[held_out]
         self.held_out = Batch(x, c, t, torch.randn(x.shape, generator=g))
@@ -294,7 +315,10 @@ class Trainer:
                 self.check_finite(validation)
                 self.losses.append((loss, validation))
                 if main:
-                    bar.write(f"epoch {epoch}/{epochs}, loss {loss:.4f}, validation {validation:.4f}", file=sys.stdout)
+                    bar.write(
+                        f"epoch {epoch}/{epochs}, loss {loss:.4f}, validation {validation:.4f}",
+                        file=sys.stdout,
+                    )
                     self.writer.add_scalar("loss/validation", validation, self.step)
                     if epoch % self.sample_every == 0 or epoch == epochs:
                         self.draw(epoch)
@@ -309,10 +333,10 @@ class Trainer:
         accelerator, recipe = self.accelerator, self.recipe
         self.net.train()
         g = generator_for(recipe.seed, epoch)
-        augmented = augmentation(self.config["dataset"]) if self.config["training"]["augment"] else lambda x, generator: x
-        batches = epoch_batches(
-            self.images, self.labels, recipe.batch_size, self.config["timesteps"], augmented, g
+        augmented = (
+            augmentation(self.config["dataset"]) if self.config["training"]["augment"] else lambda x, generator: x
         )
+        batches = epoch_batches(self.images, self.labels, recipe.batch_size, self.config["timesteps"], augmented, g)
         total, logged = 0.0, 0  # the sum of the losses so far, and how many steps it is of
         pending = []
         for i, batch in enumerate(batches, start=1):
@@ -341,7 +365,8 @@ class Trainer:
             with accelerator.accumulate(self.network):
                 loss = self.denoiser.loss(own.x, own.c, t=own.t, noise=own.noise)
                 accelerator.backward(loss)
-                if accelerator.sync_gradients:  # the last part: gradients are complete, and the same in all processes
+                # the last part: gradients are complete, and the same in all processes
+                if accelerator.sync_gradients:
                     accelerator.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
                 self.optimizer.step()
                 self.optimizer.zero_grad()
@@ -375,7 +400,15 @@ class Trainer:
         context = torch.eye(n_classes)[torch.arange(n) % columns] if n_classes else None
         steps, net = min(SAMPLE_STEPS, self.config["timesteps"]), Clipped(self.ema, self.schedule)
         samples, _ = sample_dpm_context(
-            n, context, steps, eta=math.inf, save_rate=steps, model=net, schedule=self.schedule, seed=0, progress=False
+            n,
+            context,
+            steps,
+            eta=math.inf,
+            save_rate=steps,
+            model=net,
+            schedule=self.schedule,
+            seed=0,
+            progress=False,
         )  # with eta=0, pictures of ten steps are worse: see the table in README.md
         grid = make_grid(((samples + 1) / 2).clamp(0, 1), nrow=columns, padding=1, pad_value=1.0)
         path = self.out / "samples" / f"epoch_{epoch:04d}.png"
@@ -386,7 +419,8 @@ class Trainer:
 
 def augmentation(dataset: str) -> Callable:
     """What turns a picture into another that could have been in the set."""
-    kinds = {"sprites": augment, "mnist": lambda images, generator: images}  # a mirrored digit is no digit
+    # a mirrored digit is no digit
+    kinds = {"sprites": augment, "mnist": lambda images, generator: images}
     return kinds.get(dataset, datasets.mirror)
 
 
@@ -429,45 +463,135 @@ def make_parser() -> argparse.ArgumentParser:
         group.add_argument(name, help=text + shown, **options)
 
     data = parser.add_argument_group("pictures")
-    add(data, "--dataset", f"what to learn: {', '.join(datasets.DATASETS)}", choices=datasets.DATASETS,
-        required=True, metavar="NAME")  # fmt: skip
-    add(data, "--data", "folder of the pictures; for custom, with a subfolder for each class (default: the course's "
-        "sprites; mnist and cifar10 are downloaded to downloads/)", type=Path, metavar="FOLDER")  # fmt: skip
-    add(data, "--image-size", "bring all pictures to this height and width (default: as they are)", type=at_least(1),
-        metavar="N")  # fmt: skip
-    data.add_argument("--no-augment", dest="augment", action="store_false",
-        help="do not mirror pictures at random; for pictures of letters, say")  # fmt: skip
+    add(
+        data,
+        "--dataset",
+        f"what to learn: {', '.join(datasets.DATASETS)}",
+        choices=datasets.DATASETS,
+        required=True,
+        metavar="NAME",
+    )
+    add(
+        data,
+        "--data",
+        "folder of the pictures; for custom, with a subfolder for each class (default: the course's "
+        "sprites; mnist and cifar10 are downloaded to downloads/)",
+        type=Path,
+        metavar="FOLDER",
+    )
+    add(
+        data,
+        "--image-size",
+        "bring all pictures to this height and width (default: as they are)",
+        type=at_least(1),
+        metavar="N",
+    )
+    data.add_argument(
+        "--no-augment",
+        dest="augment",
+        action="store_false",
+        help="do not mirror pictures at random; for pictures of letters, say",
+    )
 
     model = parser.add_argument_group("network and noise")
-    add(model, "--dim", "width of the network, a multiple of 8; 64 to 128 for photographs", type=at_least(8),
-        default=32, metavar="N")  # fmt: skip
-    model.add_argument("--dim-mults", type=at_least(1), nargs="+", default=[1, 2, 2], metavar="N", help="width of each "
-        "stage as a multiple of --dim; each stage after the first has half the size (default: 1 2 2)")  # fmt: skip
+    add(
+        model,
+        "--dim",
+        "width of the network, a multiple of 8; 64 to 128 for photographs",
+        type=at_least(8),
+        default=32,
+        metavar="N",
+    )
+    model.add_argument(
+        "--dim-mults",
+        type=at_least(1),
+        nargs="+",
+        default=[1, 2, 2],
+        metavar="N",
+        help="width of each "
+        "stage as a multiple of --dim; each stage after the first has half the size (default: 1 2 2)",
+    )
     add(model, "--blocks", "residual blocks in each stage", type=at_least(1), default=2, metavar="N")
     add(model, "--timesteps", "number of noise levels T", type=at_least(1), default=500, metavar="T")
-    add(model, "--schedule", f"how noise grows with the level: {', '.join(SCHEDULES)}", choices=SCHEDULES,
-        default="linear", metavar="NAME")  # fmt: skip
+    add(
+        model,
+        "--schedule",
+        f"how noise grows with the level: {', '.join(SCHEDULES)}",
+        choices=SCHEDULES,
+        default="linear",
+        metavar="NAME",
+    )
 
     run = parser.add_argument_group("training")
-    add(run, "--epochs", "how often to go through all pictures", type=at_least(1), default=100, metavar="N")
-    add(run, "--batch-size", "pictures in each step, over all processes together", type=at_least(1), default=64,
-        metavar="N")  # fmt: skip
-    add(run, "--accumulate", "compute each batch in this many parts, which takes less memory; the result is the same up to rounding",
-        type=at_least(1), default=1, metavar="N")  # fmt: skip
-    add(run, "--lr", "learning rate: the largest, after the warm-up and before the decay", type=positive,
-        default=1e-3)  # fmt: skip
-    add(run, "--mixed-precision", "no, bf16 or fp16: compute with 16 bits, faster where the processor can; fp16 needs "
-        "a GPU (default: no, or what `accelerate launch` was told)", choices=("no", "bf16", "fp16"),
-        metavar="KIND")  # fmt: skip
+    add(
+        run,
+        "--epochs",
+        "how often to go through all pictures",
+        type=at_least(1),
+        default=100,
+        metavar="N",
+    )
+    add(
+        run,
+        "--batch-size",
+        "pictures in each step, over all processes together",
+        type=at_least(1),
+        default=64,
+        metavar="N",
+    )
+    add(
+        run,
+        "--accumulate",
+        "compute each batch in this many parts, which takes less memory; the result is the same up to rounding",
+        type=at_least(1),
+        default=1,
+        metavar="N",
+    )
+    add(
+        run,
+        "--lr",
+        "learning rate: the largest, after the warm-up and before the decay",
+        type=positive,
+        default=1e-3,
+    )
+    add(
+        run,
+        "--mixed-precision",
+        "no, bf16 or fp16: compute with 16 bits, faster where the processor can; fp16 needs "
+        "a GPU (default: no, or what `accelerate launch` was told)",
+        choices=("no", "bf16", "fp16"),
+        metavar="KIND",
+    )
     add(run, "--seed", "another number gives another run", type=at_least(0), default=0, metavar="N")
 
     files = parser.add_argument_group("files")
-    add(files, "--out", "folder to write to (default: runs/ and the name of the data set)", type=Path, metavar="FOLDER")
-    add(files, "--sample-every", "draw pictures after every so many epochs", type=at_least(1), default=10, metavar="N")
-    files.add_argument("--resume", action="store_true", help="go on with the run in --out after its last epoch; with "
-        "a higher --epochs, lengthen a finished one")
-    add(files, "--start", "begin with the averaged weights of another checkpoint in place of random ones", type=Path,
-        metavar="FILE")
+    add(
+        files,
+        "--out",
+        "folder to write to (default: runs/ and the name of the data set)",
+        type=Path,
+        metavar="FOLDER",
+    )
+    add(
+        files,
+        "--sample-every",
+        "draw pictures after every so many epochs",
+        type=at_least(1),
+        default=10,
+        metavar="N",
+    )
+    files.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with the run in --out after its last epoch; with a higher --epochs, lengthen a finished one",
+    )
+    add(
+        files,
+        "--start",
+        "begin with the averaged weights of another checkpoint in place of random ones",
+        type=Path,
+        metavar="FILE",
+    )
     return parser
 
 
@@ -494,7 +618,13 @@ def train(args: argparse.Namespace) -> None:
     root = args.data or (ROOT / "data" if args.dataset == "sprites" else Path("downloads"))
     with accelerator.main_process_first():  # one process downloads, the others find the files
         data = datasets.load(args.dataset, root, args.image_size)
-    trainer = Trainer(accelerator, data, make_config(args, data, accelerator.mixed_precision), out, args.sample_every)
+    trainer = Trainer(
+        accelerator,
+        data,
+        make_config(args, data, accelerator.mixed_precision),
+        out,
+        args.sample_every,
+    )
     if args.start is not None and not args.resume:
         trainer.start_from(args.start)
     if args.resume:

@@ -16,7 +16,8 @@ from torch import Tensor
 
 from support.speed import folded
 
-TIME_SCALE = 1000  # t/T in (0, 1] becomes a number up to 1000, the range that the frequencies below are made for
+# t/T in (0, 1] becomes a number up to 1000, the range that the frequencies below are made for
+TIME_SCALE = 1000
 
 
 def _zero(layer: nn.Conv2d) -> nn.Conv2d:
@@ -68,7 +69,8 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         n, channels, h, w = x.shape
         qkv = self.qkv(self.norm(x)).reshape(n, 3, 1, channels, h * w)
-        q, k, v = qkv.transpose(3, 4).unbind(dim=1)  # each (n, 1 head, h·w, channels): a pixel is a token
+        # each (n, 1 head, h·w, channels): a pixel is a token
+        q, k, v = qkv.transpose(3, 4).unbind(dim=1)
         y = F.scaled_dot_product_attention(q, k, v)  # (n, 1, h·w, channels)
         return x + self.out(y.transpose(2, 3).reshape(n, channels, h, w))
 
@@ -186,7 +188,9 @@ class UNet(nn.Module):
             block = {"emb_dim": emb_dim, "groups": groups, "attn": attns[i]}
             self.ups.append(UpStage(before, widths[i], n_blocks[i], last=i == 0, **block))
         self.out = nn.Sequential(
-            nn.GroupNorm(groups, widths[0]), nn.SiLU(), _zero(nn.Conv2d(widths[0], out_channels, 3, padding=1))
+            nn.GroupNorm(groups, widths[0]),
+            nn.SiLU(),
+            _zero(nn.Conv2d(widths[0], out_channels, 3, padding=1)),
         )
 
     def forward(self, x: Tensor, t: Tensor | float, c: Tensor | None = None) -> Tensor:

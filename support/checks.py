@@ -265,9 +265,7 @@ def walk(pairs: list, schedule: object, model: Callable) -> list[tuple[int, int]
     return checked
 
 
-def contexts(
-    context: object, n_sample: int, width: int | None, device: torch.device
-) -> Tensor | None:
+def contexts(context: object, n_sample: int, width: int | None, device: torch.device) -> Tensor | None:
     """One finite row for each sample, float32 (n_sample, width) on the device; None for None."""
     if context is None:
         return None
@@ -319,6 +317,4 @@ def fit(given: Mapping[str, Tensor], own: Mapping[str, Tensor], strict: bool = T
             problems.append(f"{key} holds values that are not finite")
     if problems:
         more = f" (and {len(problems) - 4} more)" if len(problems) > 4 else ""
-        raise ValueError(
-            f"this checkpoint does not fit the network: {'; '.join(sorted(problems)[:4])}{more}"
-        )
+        raise ValueError(f"this checkpoint does not fit the network: {'; '.join(sorted(problems)[:4])}{more}")

@@ -107,7 +107,11 @@ def read_checkpoint(path: str | Path) -> object:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         # PyTorch names what it would have to import or to call, and then advises to do so
-        if re.search("global|class|function", str(error).partition("WeightsUnpickler error:")[2], re.IGNORECASE):
+        if re.search(
+            "global|class|function",
+            str(error).partition("WeightsUnpickler error:")[2],
+            re.IGNORECASE,
+        ):
             reason = "holds more than tensors and plain values; such a file may run any program, so it is not loaded"
             raise ValueError(f"{path} {reason}") from None
         raise ValueError(f"{path} is not a complete PyTorch checkpoint") from None
@@ -183,7 +187,10 @@ def _check_hash(path: Path) -> None:
     try:
         expected = json.loads(record.read_text(encoding="utf-8"))["sha256"].get(path.name)
     except (ValueError, KeyError, TypeError, AttributeError):
-        warnings.warn(f"weights/metrics.json is damaged, so {path.name} was not compared with it", stacklevel=4)
+        warnings.warn(
+            f"weights/metrics.json is damaged, so {path.name} was not compared with it",
+            stacklevel=4,
+        )
         return
     if expected and sha256(path) != expected:
         warnings.warn(

@@ -113,7 +113,8 @@ def compare_samples(runs: dict[str, np.ndarray], nrows: int = 4) -> FuncAnimatio
     height, width = mosaics[0][0].shape[:2]
     panel = 8 / len(runs) if len(runs) > 1 else 5
     size = (panel * len(runs), panel * height / width + 0.35)
-    fig, axs = plt.subplots(1, len(runs), figsize=size, dpi=72, squeeze=False, layout="constrained")  # noise is large
+    # noise is large
+    fig, axs = plt.subplots(1, len(runs), figsize=size, dpi=72, squeeze=False, layout="constrained")
     images = []
     for ax, title, frames in zip(axs[0], runs, mosaics, strict=True):
         ax.set_title(title)
@@ -130,7 +131,13 @@ def compare_samples(runs: dict[str, np.ndarray], nrows: int = 4) -> FuncAnimatio
 
 
 def plot_sample(
-    x_gen_store: np.ndarray, n_sample: int, nrows: int, save_dir: str | Path, fn: str, w: object, save: bool = False
+    x_gen_store: np.ndarray,
+    n_sample: int,
+    nrows: int,
+    save_dir: str | Path,
+    fn: str,
+    w: object,
+    save: bool = False,
 ) -> FuncAnimation:
     """An animation of sprites coming out of the noise; show it with ``HTML(animation.to_jshtml())``.
 

@@ -33,11 +33,19 @@ class SpriteClassifier(nn.Module):
             return [nn.Conv2d(inside, outside, 3, 1, 1), nn.BatchNorm2d(outside), nn.ReLU()]
 
         self.body = nn.Sequential(
-            *stage(3, width), *stage(width, width), nn.MaxPool2d(2),
-            *stage(width, 2 * width), *stage(2 * width, 2 * width), nn.MaxPool2d(2),
-            *stage(2 * width, 4 * width), nn.AdaptiveAvgPool2d(2), nn.Flatten(),
-            nn.Dropout(0.3), nn.Linear(16 * width, 4 * width), nn.ReLU(),
-        )  # fmt: skip
+            *stage(3, width),
+            *stage(width, width),
+            nn.MaxPool2d(2),
+            *stage(width, 2 * width),
+            *stage(2 * width, 2 * width),
+            nn.MaxPool2d(2),
+            *stage(2 * width, 4 * width),
+            nn.AdaptiveAvgPool2d(2),
+            nn.Flatten(),
+            nn.Dropout(0.3),
+            nn.Linear(16 * width, 4 * width),
+            nn.ReLU(),
+        )
         self.class_head = nn.Linear(4 * width, n_classes)
         self.kind_head = nn.Linear(4 * width, n_kinds)
 
@@ -135,7 +143,8 @@ def precision_recall(
         ours, real = (torch.cat([classifier.features(batch) for batch in x.split(512)]) for x in (samples, reference))
 
     def covered(points: Tensor, by: Tensor) -> float:
-        radius = torch.cdist(by, by).kthvalue(k + 1, dim=1).values  # (n,); the nearest of all is the point itself
+        # (n,); the nearest of all is the point itself
+        radius = torch.cdist(by, by).kthvalue(k + 1, dim=1).values
         return (torch.cdist(points, by) <= radius).any(dim=1).float().mean().item()
 
     return covered(ours, by=real), covered(real, by=ours)
@@ -198,7 +207,8 @@ def nearest_sprite(samples: Tensor, sprites: Tensor) -> tuple[Tensor, Tensor]:
 
 
 SEEDS = (0, 1, 2)
-FRESH_SEED = 100  # seed i has the reference of generator seed 100 + i, and for the floor that of 200 + i
+# seed i has the reference of generator seed 100 + i, and for the floor that of 200 + i
+FRESH_SEED = 100
 
 
 def fresh_pictures(n: int, seed: int, device: torch.device | str = "cpu") -> Tensor:
@@ -251,7 +261,10 @@ class Ruler:
         In grey, a copy in other hues counts as well: turning hues leaves the mean of the three colours as it is.
         """
         figures = {}
-        for name, seen in {"colour": lambda x: x, "grey": lambda x: x.mean(dim=1, keepdim=True)}.items():
+        for name, seen in {
+            "colour": lambda x: x,
+            "grey": lambda x: x.mean(dim=1, keepdim=True),
+        }.items():
             distances = [nearest_sprite(seen(x.clamp(-1, 1)), seen(self.images))[0] for x in sets]
             for level in (0.0, 0.01, 0.1, 0.5):
                 figures[f"{name}, {level:.0%}"] = spread([d.quantile(level).item() for d in distances])

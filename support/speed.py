@@ -104,7 +104,11 @@ class Recorded(nn.Module):
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
         self.network, self.graphs = network, {}
-        self.in_channels, self.n_cfeat, self.height = network.in_channels, network.n_cfeat, network.height
+        self.in_channels, self.n_cfeat, self.height = (
+            network.in_channels,
+            network.n_cfeat,
+            network.height,
+        )
 
     def forward(self, x: Tensor, t: Tensor, c: Tensor | None = None) -> Tensor:
         if torch.is_autocast_enabled("cuda"):
@@ -133,7 +137,8 @@ class Recorded(nn.Module):
         inputs = [given.clone() for given in inputs]
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):  # first passes choose algorithms and reserve memory: not to be recorded
+        # first passes choose algorithms and reserve memory: not to be recorded
+        with torch.cuda.stream(stream):
             for _ in range(3):
                 expected = self.network(*inputs)
         torch.cuda.current_stream().wait_stream(stream)
@@ -158,10 +163,12 @@ def bf16_is_faster(device: torch.device | str) -> bool:
         return False
     x, weight = torch.ones(16, 64, 16, 16, device=device), torch.ones(64, 64, 3, 3, device=device)
     seconds = {True: math.inf, False: math.inf}
-    for bf16 in (True, False) * 10:  # the fastest of ten, because a machine may be busy for a moment
+    # the fastest of ten, because a machine may be busy for a moment
+    for bf16 in (True, False) * 10:
         with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             began = time.perf_counter()
-            nn.functional.conv2d(x, weight, padding=1).sum().item()  # asking for a number makes a GPU finish its work
+            # asking for a number makes a GPU finish its work
+            nn.functional.conv2d(x, weight, padding=1).sum().item()
             seconds[bf16] = min(seconds[bf16], time.perf_counter() - began)
     return seconds[True] < 0.8 * seconds[False]
 
@@ -181,13 +188,15 @@ class OpenvinoUnet:
     """
 
     def __init__(self, model: nn.Module | None = None, bf16: bool = False) -> None:
-        sys.modules.setdefault("openvino_telemetry", None)  # or its converter would report its use over the network
+        # or its converter would report its use over the network
+        sys.modules.setdefault("openvino_telemetry", None)
         try:
             import openvino
         except ImportError as error:
             raise ImportError("OpenVINO is not installed here: pip install openvino") from error
         if model is None:
-            from diffusion_utilities import load_pretrained  # here, because the module imports this one
+            # here, because the module imports this one
+            from diffusion_utilities import load_pretrained
 
             model = load_pretrained("model_trained", "cpu")
         model = copy.deepcopy(model).cpu().eval()

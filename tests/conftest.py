@@ -1,6 +1,5 @@
 """What all tests share: tiny networks, fake noise predictors, a clean slate before and after each test."""
 
-
 import matplotlib
 import numpy as np
 import pytest
@@ -35,7 +34,8 @@ def build_model(n_feat=8, n_cfeat=5, height=16, seed=0):
             if isinstance(module, torch.nn.BatchNorm2d | torch.nn.GroupNorm):
                 module.weight.data.uniform_(0.5, 1.5)
                 module.bias.data.normal_(0, 0.3)
-            if isinstance(module, du.EmbedFC):  # fresh ones hardly react, and would hide a mix-up of time and context
+            # fresh ones hardly react, and would hide a mix-up of time and context
+            if isinstance(module, du.EmbedFC):
                 for parameter in module.parameters():
                     parameter.data.mul_(4)
     return model.eval()

@@ -25,7 +25,12 @@ from torch.utils._pytree import tree_flatten, tree_map_only, tree_unflatten
 
 GPU = torch.device("cuda:0")
 aten = torch.ops.aten
-INDEXING = (aten.index.Tensor, aten.index_put.default, aten.index_put_.default, aten._index_put_impl_.default)
+INDEXING = (
+    aten.index.Tensor,
+    aten.index_put.default,
+    aten.index_put_.default,
+    aten._index_put_impl_.default,
+)
 NOT_ON_CPU = (
     "can't convert cuda:0 device type tensor to numpy. Use Tensor.cpu() to copy the tensor to host memory first."
 )
@@ -36,7 +41,11 @@ class OnGpu(Tensor):
 
     @staticmethod
     def __new__(cls, held: Tensor) -> OnGpu:
-        layout = {"strides": held.stride(), "storage_offset": held.storage_offset(), "dtype": held.dtype}
+        layout = {
+            "strides": held.stride(),
+            "storage_offset": held.storage_offset(),
+            "dtype": held.dtype,
+        }
         return torch.Tensor._make_wrapper_subclass(cls, held.shape, device="cpu", requires_grad=False, **layout)
 
     def __init__(self, held: Tensor) -> None:
@@ -70,7 +79,8 @@ class OnGpu(Tensor):
             return torch.tensor(args[1], **{"dtype": x.dtype, **kwargs}).to(GPU)
         if func is Tensor.cpu:
             return _ToCpu.apply(x)
-        if func is Tensor.to and target and isinstance(target[0], Tensor):  # x.to(y): device and type of y
+        # x.to(y): device and type of y
+        if func is Tensor.to and target and isinstance(target[0], Tensor):
             return x.to(target[0].device, target[0].dtype)
         if func is Tensor.to and target and torch.device(target[0]).type == "cpu":
             rest = [value for value in args[1:] if not isinstance(value, str | torch.device)]
@@ -211,7 +221,8 @@ def pretended_gpu() -> Iterator[None]:
         for place, values in changes.items():
             stack.enter_context(patch.multiple(place, **values))
         stack.callback(torch.__future__.set_swap_module_params_on_conversion, swap)
-        torch.__future__.set_swap_module_params_on_conversion(True)  # Module.to must exchange whole tensors
+        # Module.to must exchange whole tensors
+        torch.__future__.set_swap_module_params_on_conversion(True)
         stack.enter_context(_Everywhere())
         yield
 

@@ -96,7 +96,10 @@ def test_pictures_of_16_bits_get_the_right_amount_of_noise(dtype, t):
     x = normal(2, 3, 4, 4)
     x16 = x.to(dtype)
     for result, expected in [
-        (du.perturb_input(torch.zeros_like(x16), t, x16), du.perturb_input(torch.zeros_like(x), t, x)),
+        (
+            du.perturb_input(torch.zeros_like(x16), t, x16),
+            du.perturb_input(torch.zeros_like(x), t, x),
+        ),
         (du.perturb_input(0 * x16, torch.tensor([t, t]), x16), du.perturb_input(0 * x, t, x)),
         (du.denoise_add_noise(x16, t, x16, 0.0), du.denoise_add_noise(x, t, x, 0.0)),
         (du.denoise_ddim(x16, t, 0, x16), du.denoise_ddim(x, t, 0, x)),
@@ -153,24 +156,31 @@ def test_no_tensor_is_stretched_to_the_shape_of_another(name, spoilt, shape):
     if "before" in given:
         given["before"] = 9, given["before"]
     if name == "perturb_input" and spoilt == "x" and shape == (3, 4, 4):
-        assert du.perturb_input(**numbers, **given).shape == (2, 3, 4, 4)  # many noises of one picture
+        # many noises of one picture
+        assert du.perturb_input(**numbers, **given).shape == (2, 3, 4, 4)
         return
     with pytest.raises(ValueError, match="expected (tensors of one shape|noise of the shape of x)"):
         getattr(du, name)(**numbers, **given)
 
 
 def test_another_schedule_is_used_where_given():
-    schedule, x, noise = du.linear_schedule(10, 0.1, 0.3), normal(1, 3, 4, 4), normal(1, 3, 4, 4, seed=1)
+    schedule, x, noise = (
+        du.linear_schedule(10, 0.1, 0.3),
+        normal(1, 3, 4, 4),
+        normal(1, 3, 4, 4, seed=1),
+    )
     ab, ab_prev, b = schedule.ab_t[10], schedule.ab_t[4], schedule.b_t[10]
     torch.testing.assert_close(
         du.perturb_input(x, 10, noise, schedule=schedule), ab.sqrt() * x + (1 - ab).sqrt() * noise
     )
     torch.testing.assert_close(
-        du.denoise_add_noise(x, 10, noise, 0, schedule=schedule), (x - b / (1 - ab).sqrt() * noise) / (1 - b).sqrt()
+        du.denoise_add_noise(x, 10, noise, 0, schedule=schedule),
+        (x - b / (1 - ab).sqrt() * noise) / (1 - b).sqrt(),
     )
     x0 = (x - (1 - ab).sqrt() * noise) / ab.sqrt()
     torch.testing.assert_close(
-        du.denoise_ddim(x, 10, 4, noise, schedule=schedule), ab_prev.sqrt() * x0 + (1 - ab_prev).sqrt() * noise
+        du.denoise_ddim(x, 10, 4, noise, schedule=schedule),
+        ab_prev.sqrt() * x0 + (1 - ab_prev).sqrt() * noise,
     )
 
 
@@ -191,7 +201,8 @@ def test_ddpm_step_draws_its_own_noise_when_given_none():
     x = torch.zeros(64, 3, 16, 16)
     noise = du.denoise_add_noise(x, 400, x)
     beta = du.linear_schedule().b_t[400].item()
-    assert noise.std().item() == pytest.approx(np.sqrt(beta), rel=0.015)  # five errors of a spread of 49,152 numbers
+    # five errors of a spread of 49,152 numbers
+    assert noise.std().item() == pytest.approx(np.sqrt(beta), rel=0.015)
     assert not torch.equal(noise, du.denoise_add_noise(x, 400, x))
 
 
@@ -204,7 +215,8 @@ def test_ddpm_last_step_adds_nothing_when_given_none():
 def test_ddpm_last_step_with_the_true_noise_finds_the_picture():
     x_0, noise = normal(2, 3, 4, 4), normal(2, 3, 4, 4, seed=1)
     found = du.denoise_add_noise(du.perturb_input(x_0, 1, noise), 1, noise)
-    torch.testing.assert_close(found, x_0, rtol=0, atol=2e-5)  # noise of 0.01, known to 4e-4 of itself
+    # noise of 0.01, known to 4e-4 of itself
+    torch.testing.assert_close(found, x_0, rtol=0, atol=2e-5)
 
 
 # ------------------------------------------------------------------------------------------------------------ DDIM step
@@ -225,7 +237,10 @@ def test_ddim_step_against_the_formula(t, t_prev, eta, tables64):
 
 @pytest.mark.parametrize(("t", "t_prev"), [(500, 400), (500, 3), (77, 76), (77, 0), (1, 0)])
 def test_ddim_with_the_true_noise_walks_along_the_forward_process(t, t_prev):
-    x_0, noise = normal(2, 3, 4, 4, dtype=torch.float64), normal(2, 3, 4, 4, seed=1, dtype=torch.float64)
+    x_0, noise = (
+        normal(2, 3, 4, 4, dtype=torch.float64),
+        normal(2, 3, 4, 4, seed=1, dtype=torch.float64),
+    )
     stepped = du.denoise_ddim(du.perturb_input(x_0, t, noise), t, t_prev, noise)
     torch.testing.assert_close(stepped, du.perturb_input(x_0, t_prev, noise), rtol=0, atol=1e-12)
 
@@ -233,7 +248,10 @@ def test_ddim_with_the_true_noise_walks_along_the_forward_process(t, t_prev):
 def test_ddim_without_eta_is_deterministic_and_with_eta_is_not():
     x, eps = normal(2, 3, 4, 4), normal(2, 3, 4, 4, seed=1)
     assert torch.equal(du.denoise_ddim(x, 9, 4, eps), du.denoise_ddim(x, 9, 4, eps))
-    assert torch.equal(du.denoise_ddim(x, 9, 4, eps), du.denoise_ddim(x, 9, 4, eps, 0.0, normal(2, 3, 4, 4, seed=2)))
+    assert torch.equal(
+        du.denoise_ddim(x, 9, 4, eps),
+        du.denoise_ddim(x, 9, 4, eps, 0.0, normal(2, 3, 4, 4, seed=2)),
+    )
     assert not torch.equal(du.denoise_ddim(x, 9, 4, eps, 1.0), du.denoise_ddim(x, 9, 4, eps, 1.0))
 
 
@@ -263,7 +281,11 @@ def posterior_by_integration(x_t, x_0, ab, ab_prev):
     prior_mean, prior_var = np.sqrt(ab_prev) * x_0, 1 - ab_prev
     likelihood_mean, likelihood_var = x_t / np.sqrt(alpha), (1 - alpha) / alpha
     spread = 10 * np.sqrt(min(prior_var, likelihood_var))
-    grid = np.linspace(min(prior_mean, likelihood_mean) - spread, max(prior_mean, likelihood_mean) + spread, 400_001)
+    grid = np.linspace(
+        min(prior_mean, likelihood_mean) - spread,
+        max(prior_mean, likelihood_mean) + spread,
+        400_001,
+    )
     log_density = -((x_t - np.sqrt(alpha) * grid) ** 2) / (2 * (1 - alpha)) - (grid - prior_mean) ** 2 / (2 * prior_var)
     weight = np.exp(log_density - log_density.max())
     mean = (weight * grid).sum() / weight.sum()
@@ -288,7 +310,10 @@ def test_ddim_with_eta_one_draws_from_the_posterior(t, t_prev, tables64):
 
 @pytest.mark.parametrize("t", [1, 2, 50, 250, 500])
 def test_ddpm_and_ddim_with_eta_one_share_their_mean(t):
-    x, eps = normal(2, 3, 4, 4, dtype=torch.float64), normal(2, 3, 4, 4, seed=1, dtype=torch.float64)
+    x, eps = (
+        normal(2, 3, 4, 4, dtype=torch.float64),
+        normal(2, 3, 4, 4, seed=1, dtype=torch.float64),
+    )
     ddim = du.denoise_ddim(x, t, t - 1, eps, 1.0, torch.zeros_like(x))
     torch.testing.assert_close(du.denoise_add_noise(x, t, eps, 0), ddim, rtol=0, atol=2e-5)
 

@@ -86,7 +86,8 @@ def test_a_whole_factor_gives_the_mean_of_each_block(tmp_path):
     art = noise_art(64, 64)
     save(art, tmp_path / "a.png")
     means = art.reshape(16, 4, 16, 4, 3).mean(axis=(1, 3))
-    assert np.abs(read_one(tmp_path / "a.png") - means).max() <= 1  # Pillow rounds twice, along and across
+    # Pillow rounds twice, along and across
+    assert np.abs(read_one(tmp_path / "a.png") - means).max() <= 1
 
 
 @pytest.mark.parametrize("side", [17, 23, 40, 64, 100, 1500])
@@ -275,7 +276,10 @@ def test_what_the_report_says(folder):
     sprites, labels, names, report = read_folder(folder)
     assert len(sprites) == len(labels) == 9 and names == ("food", "hero")
     lines = report.splitlines()
-    assert lines[:2] == ["9 sprites of 16×16: 5 food, 4 hero", "own sizes: 16×16 (6), 1×1 (1), 60×48 (1), 200×200 (1)"]
+    assert lines[:2] == [
+        "9 sprites of 16×16: 5 food, 4 hero",
+        "own sizes: 16×16 (6), 1×1 (1), 60×48 (1), 200×200 (1)",
+    ]
     assert lines[2:8] == [
         "1 transparent: put on white",
         "1 blank: nothing but white, so take them out",
@@ -296,7 +300,8 @@ def test_what_the_report_says(folder):
 def test_uneven_classes_are_reported(folder):
     for i in range(10):
         save(noise_art(16, 16, seed=100 + i), folder / f"hero/more{i}.png")
-    assert "Careful: uneven classes. The small ones will be drawn worse." in read_folder(folder)[3]  # 3 and 13
+    # 3 and 13
+    assert "Careful: uneven classes. The small ones will be drawn worse." in read_folder(folder)[3]
     (folder / "hero/more0.png").unlink()
     assert "uneven" not in read_folder(folder)[3]  # 3 and 12
 
@@ -352,7 +357,8 @@ def test_a_folder_without_pictures(tmp_path):
 def test_a_single_picture(tmp_path):
     save(noise_art(16, 16), tmp_path / "a.png")
     with pytest.raises(
-        ValueError, match="expected two different pictures or more, because one teaches only itself; got 1 in"
+        ValueError,
+        match="expected two different pictures or more, because one teaches only itself; got 1 in",
     ):
         read_folder(tmp_path)
     (tmp_path / "b.png").touch()
@@ -386,7 +392,10 @@ def test_classes_of_the_same_name(folder, name, other):
         save(noise_art(16, 16), folder / used / "a.png")
     if len([*folder.iterdir()]) < (3 if name == "hero" else 4):
         pytest.skip("this file system does not tell the names apart")
-    with pytest.raises(ValueError, match=f"expected a different name for each class, got more than one {name.lower()}"):
+    with pytest.raises(
+        ValueError,
+        match=f"expected a different name for each class, got more than one {name.lower()}",
+    ):
         read_folder(folder)
 
 
@@ -412,7 +421,10 @@ def test_saved_arrays_are_those_that_the_course_loads(folder, tmp_path):
     loaded = du.load_sprites(*files)
     np.testing.assert_array_equal(loaded[0], sprites)
     np.testing.assert_array_equal(loaded[1], labels)
-    assert sorted(path.name for path in (tmp_path / "new/arrays").iterdir()) == ["my_labels.npy", "my_sprites.npy"]
+    assert sorted(path.name for path in (tmp_path / "new/arrays").iterdir()) == [
+        "my_labels.npy",
+        "my_sprites.npy",
+    ]
     assert len(du.CustomDataset(*files, du.transform)) == 6
 
 
@@ -468,9 +480,25 @@ def start_training(tmp_path, monkeypatch):
 
     def run(**settings):
         space = {name: getattr(du, name) for name in du.__all__}
-        space |= {"copy": copy, "math": math, "tqdm": tqdm, "MuonAndAdamW": MuonAndAdamW, "ROOT": tmp_path}
-        space |= {"timesteps": 500, "n_feat": 8, "height": 12, "class_names": ("elf", "orc", "troll"), "N_STEPS": 6}
-        space |= {"schedule": du.linear_schedule(), "ab_t": du.linear_schedule().ab_t, "device": torch.device("cpu")}
+        space |= {
+            "copy": copy,
+            "math": math,
+            "tqdm": tqdm,
+            "MuonAndAdamW": MuonAndAdamW,
+            "ROOT": tmp_path,
+        }
+        space |= {
+            "timesteps": 500,
+            "n_feat": 8,
+            "height": 12,
+            "class_names": ("elf", "orc", "troll"),
+            "N_STEPS": 6,
+        }
+        space |= {
+            "schedule": du.linear_schedule(),
+            "ab_t": du.linear_schedule().ab_t,
+            "device": torch.device("cpu"),
+        }
         space |= {"START": None} | settings
         space["images"] = torch.randn(48, 3, space["height"], space["height"]).clamp(-1, 1)
         space["labels"] = torch.eye(len(space["class_names"]))[torch.arange(48) % len(space["class_names"])]
@@ -539,7 +567,11 @@ def test_every_level_comes_up_and_a_tenth_of_the_contexts_is_hidden(start_traini
 @pytest.mark.parametrize(
     ("height", "class_names", "new"),
     [
-        (16, ("elf", "orc", "troll"), {"contextembed1.model.0.weight", "contextembed2.model.0.weight"}),
+        (
+            16,
+            ("elf", "orc", "troll"),
+            {"contextembed1.model.0.weight", "contextembed2.model.0.weight"},
+        ),
         (24, ("a", "b", "c", "d", "e"), {"up0.0.weight"}),
         (16, du.CLASS_NAMES, set()),
     ],

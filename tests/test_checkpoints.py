@@ -48,7 +48,12 @@ def test_load_pretrained_reads_the_sizes_off_the_file(make_model, tmp_path, n_fe
     model = make_model(n_feat, n_cfeat, height)
     du.save_weights(model.state_dict(), tmp_path / "run.pth")
     loaded = du.load_pretrained(tmp_path / "run.pth", device="cpu")
-    assert (loaded.in_channels, loaded.n_feat, loaded.n_cfeat, loaded.height) == (3, n_feat, n_cfeat, height)
+    assert (loaded.in_channels, loaded.n_feat, loaded.n_cfeat, loaded.height) == (
+        3,
+        n_feat,
+        n_cfeat,
+        height,
+    )
     assert same(loaded.state_dict(), model.state_dict())
     x, c = torch.randn(2, 3, height, height), torch.rand(2, n_cfeat)
     assert torch.equal(loaded(x, 0.5, c), model(x, 0.5, c))
@@ -301,7 +306,10 @@ def test_a_small_file_that_claims_much_is_refused_before_memory_is_taken(claim, 
 
 
 def test_a_compressed_file_is_refused_before_it_is_unpacked(checkpoint, tmp_path, monkeypatch):
-    with zipfile.ZipFile(checkpoint) as old, zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as new:
+    with (
+        zipfile.ZipFile(checkpoint) as old,
+        zipfile.ZipFile(tmp_path / "bomb.pth", "w", zipfile.ZIP_DEFLATED) as new,
+    ):
         for entry in old.infolist():
             new.writestr(entry.filename, bytes(10**6))
     monkeypatch.delattr(zipfile.ZipFile, "testzip")

@@ -96,7 +96,8 @@ def test_a_missing_file_is_named(sprite_files, missing):
 def test_a_file_cut_short_anywhere_is_refused(sprite_files, which):
     path = sprite_files[which]
     whole = path.read_bytes()
-    for length in [*range(0, 140, 3), len(whole) // 2, len(whole) - 1]:  # the header is 128 bytes long
+    # the header is 128 bytes long
+    for length in [*range(0, 140, 3), len(whole) // 2, len(whole) - 1]:
         path.write_bytes(whole[:length])
         with pytest.raises(ValueError, match=path.name):
             du.load_sprites(*sprite_files[:2])
@@ -113,7 +114,13 @@ def npz():
 @pytest.mark.parametrize("which", [0, 1], ids=["sprites", "labels"])
 @pytest.mark.parametrize(
     "content",
-    [b"some text", b"PK\x03\x04 no zip", npz(), npy(np.array([{}, None], dtype=object)), npy(np.array("text"))],
+    [
+        b"some text",
+        b"PK\x03\x04 no zip",
+        npz(),
+        npy(np.array([{}, None], dtype=object)),
+        npy(np.array("text")),
+    ],
     ids=["text", "broken zip", "npz", "object array", "string array"],
 )
 def test_a_file_of_something_else_is_refused(sprite_files, which, content):
@@ -268,7 +275,8 @@ def test_hue_rotation_keeps_brightness_and_saturation():
     for measure in (lambda x: x.sum(1), lambda x: x.square().sum(1)):
         plain, mirrored = measure(images), measure(images.flip(3))
         off = torch.minimum(
-            (measure(turned) - plain).abs().amax((1, 2)), (measure(turned) - mirrored).abs().amax((1, 2))
+            (measure(turned) - plain).abs().amax((1, 2)),
+            (measure(turned) - mirrored).abs().amax((1, 2)),
         )
         assert off.max() < 1e-5
 
@@ -276,14 +284,16 @@ def test_hue_rotation_keeps_brightness_and_saturation():
 def test_hue_rotation_by_a_third_of_the_circle_swaps_the_channels():
     third = torch.tensor([2 * torch.pi / 3])
     turned = du._hue_rotation(third)[0] @ torch.eye(3)
-    torch.testing.assert_close(turned.round().abs(), turned, rtol=0, atol=1e-6)  # a permutation: red is green now …
+    # a permutation: red is green now …
+    torch.testing.assert_close(turned.round().abs(), turned, rtol=0, atol=1e-6)
     assert turned.sum(0).tolist() == pytest.approx([1, 1, 1]) and not torch.allclose(turned, torch.eye(3))
 
 
 def test_hues_turn_by_the_spread_asked_for():
     """The angle between a colour and the turned colour, over 4,000 pictures: spread 0.15 known to 1.1 %."""
     images = torch.zeros(4000, 3, 1, 1)
-    images[:, 0], images[:, 1] = 0.5, -0.5  # at right angles to grey, so that the angle can be read off
+    # at right angles to grey, so that the angle can be read off
+    images[:, 0], images[:, 1] = 0.5, -0.5
     turned = du.augment(images, hue=0.15)[:, :, 0, 0]
     cosine = (turned * images[:, :, 0, 0]).sum(1) / 0.5
     angle = cosine.clamp(-1, 1).arccos()
@@ -296,7 +306,8 @@ def test_about_half_of_the_pictures_are_mirrored():
     plain = (out - images).abs().amax((1, 2, 3)) < 1e-6
     mirrored = (out - images.flip(3)).abs().amax((1, 2, 3)) < 1e-6
     assert (plain ^ mirrored).all()
-    assert mirrored.float().mean().item() == pytest.approx(0.5, abs=0.056)  # five errors of 2,000 coins
+    # five errors of 2,000 coins
+    assert mirrored.float().mean().item() == pytest.approx(0.5, abs=0.056)
 
 
 def test_augmented_pictures_stay_in_range_and_in_shape():

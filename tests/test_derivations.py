@@ -22,7 +22,10 @@ def test_many_small_steps_are_one_large_one(t):
     b_t, ab_t = TABLES["b_t"], TABLES["ab_t"]
     mean, variance = 0.7, 0.0
     for s in range(1, t + 1):
-        mean, variance = (1 - b_t[s]).sqrt().item() * mean, (1 - b_t[s]).item() * variance + b_t[s].item()
+        mean, variance = (
+            (1 - b_t[s]).sqrt().item() * mean,
+            (1 - b_t[s]).item() * variance + b_t[s].item(),
+        )
     x_t = du.perturb_input(torch.full((200_000, 1, 1, 1), 0.7), t, normal(200_000, 0).float()[:, None, None, None])
     assert mean == pytest.approx(ab_t[t].sqrt().item() * 0.7, rel=1e-4)
     assert x_t.mean().item() == pytest.approx(mean, abs=5 * math.sqrt(variance / 200_000))

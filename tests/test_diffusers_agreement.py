@@ -45,7 +45,11 @@ def ddpm():
 def ddim():
     return with_exact_tables(
         diffusers.DDIMScheduler(
-            **LINE, timestep_spacing="trailing", set_alpha_to_one=True, clip_sample=False, prediction_type="epsilon"
+            **LINE,
+            timestep_spacing="trailing",
+            set_alpha_to_one=True,
+            clip_sample=False,
+            prediction_type="epsilon",
         )
     )
 
@@ -115,11 +119,19 @@ def test_whole_ddim_run_agrees(ddim, n):
 
 def dpm(algorithm_type):
     scheduler = diffusers.DPMSolverMultistepScheduler(
-        **LINE, algorithm_type=algorithm_type, solver_order=2, timestep_spacing="trailing", final_sigmas_type="zero",
-        solver_type="heun",  # the straight line integrated exactly, as here; "midpoint" is algorithm 2 of the paper
-    )  # fmt: skip
+        **LINE,
+        algorithm_type=algorithm_type,
+        solver_order=2,
+        timestep_spacing="trailing",
+        final_sigmas_type="zero",
+        # the straight line integrated exactly, as here; "midpoint" is algorithm 2 of the paper
+        solver_type="heun",
+    )
     scheduler = with_exact_tables(scheduler)
-    scheduler.alpha_t, scheduler.sigma_t = scheduler.alphas_cumprod.sqrt(), (1 - scheduler.alphas_cumprod).sqrt()
+    scheduler.alpha_t, scheduler.sigma_t = (
+        scheduler.alphas_cumprod.sqrt(),
+        (1 - scheduler.alphas_cumprod).sqrt(),
+    )
     scheduler.lambda_t = scheduler.alpha_t.log() - scheduler.sigma_t.log()
     return scheduler
 

@@ -99,7 +99,13 @@ samples, intermediate = sample_ddim(32, n=25)
         (CONTEXT_CONTROLLED, 1, None),
         (FAST_SAMPLING, 32, 26),
     ],
-    ids=["context by class", "mixed context", "basic sampling", "context-controlled", "fast sampling"],
+    ids=[
+        "context by class",
+        "mixed context",
+        "basic sampling",
+        "context-controlled",
+        "fast sampling",
+    ],
 )
 def test_snippet_runs_as_written(snippet, count, frames, monkeypatch):
     monkeypatch.chdir(ROOT)  # the snippets name files from the root
@@ -157,7 +163,13 @@ def test_readmes_commands_for_windows_are_those_of_make(verb):
 
 
 def test_readme_names_only_files_that_exist():
-    for page in ("README.md", "data/README.md", "weights/README.md", "docs/GLOSSARY.md", "docs/SPEED.md"):
+    for page in (
+        "README.md",
+        "data/README.md",
+        "weights/README.md",
+        "docs/GLOSSARY.md",
+        "docs/SPEED.md",
+    ):
         text = (ROOT / page).read_text(encoding="utf-8")
         links = [link for link in re.findall(r"\]\(([^)#]+)[^)]*\)", text) if not link.startswith("http")]
         missing = [link for link in links if not os.path.exists(ROOT / Path(page).parent / link)]  # noqa: PTH110
@@ -211,7 +223,8 @@ def test_frontier_agrees_with_the_figures_measured_elsewhere_and_falls_from_one_
     for name, (_, counts, _) in FRONTIER.items():
         assert list(frontier[name]) == [str(n) for n in counts]
         means = [frontier[name][str(n)]["mean"] for n in counts if name != "DPM-Solver++, η = ∞" or n <= 15]
-        assert means == sorted(means, reverse=True)  # but with η = ∞ many steps are too many (Lab 4, section 10)
+        # but with η = ∞ many steps are too many (Lab 4, section 10)
+        assert means == sorted(means, reverse=True)
 
 
 def test_data_card_states_the_accuracy_of_the_classifier():

@@ -16,7 +16,14 @@ from tqdm import tqdm
 import diffusion_utilities as du
 
 ROOT = Path(__file__).resolve().parent.parent
-NAMES = ("def noise_loss", "def learning_rate", "def training_step", "def draw_loss", "def train(", "def show_and_save")
+NAMES = (
+    "def noise_loss",
+    "def learning_rate",
+    "def training_step",
+    "def draw_loss",
+    "def train(",
+    "def show_and_save",
+)
 
 
 @pytest.fixture
@@ -38,9 +45,22 @@ def lab(tmp_path, make_model, monkeypatch):
         "device": torch.device("cpu"),
         "BF16": False,
     }
-    space |= {"schedule": du.linear_schedule(), "nn_model": model, "ema_model": copy.deepcopy(model), "n_steps": 30}
-    space |= {"optimizer": MuonAndAdamW(model), "generator": torch.Generator().manual_seed(0), "linear_loss": 0.3}
-    space |= {"images": torch.randn(64, 3, 16, 16), "labels": torch.eye(5)[torch.arange(64) % 5], "batch_size": 32}
+    space |= {
+        "schedule": du.linear_schedule(),
+        "nn_model": model,
+        "ema_model": copy.deepcopy(model),
+        "n_steps": 30,
+    }
+    space |= {
+        "optimizer": MuonAndAdamW(model),
+        "generator": torch.Generator().manual_seed(0),
+        "linear_loss": 0.3,
+    }
+    space |= {
+        "images": torch.randn(64, 3, 16, 16),
+        "labels": torch.eye(5)[torch.arange(64) % 5],
+        "batch_size": 32,
+    }
     space["checkpoint"] = tmp_path / "my_model.pth"
     cells = json.loads((ROOT / "L2_Training/L2_Training.ipynb").read_text(encoding="utf-8"))["cells"]
     sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]

@@ -182,7 +182,13 @@ def test_what_is_written_into_x_counts_in_the_next_step(make_recorder):
         x.zero_()
     assert model.answer(x, 0, None).abs().sum() == 0
     asked = []
-    walk = denoising(lambda x, *rest: x, step_pairs(3), 1, seed=0, model=lambda x, t, c: asked.append(x.clone()) or x)
+    walk = denoising(
+        lambda x, *rest: x,
+        step_pairs(3),
+        1,
+        seed=0,
+        model=lambda x, t, c: asked.append(x.clone()) or x,
+    )
     for _, x, _ in walk:
         x.fill_(0.5)
     assert [x.unique().tolist() for x in asked[1:]] == [[0.5], [0.5]]
@@ -200,7 +206,15 @@ def test_a_start_takes_no_noise_out_of_the_seed(make_recorder):
     """The first fresh noise is the first of the seed, not the second."""
     zs = []
     step = lambda x, t, t_next, pred_noise, z: zs.append(z) or x  # noqa: E731
-    sample(step, [(9, 4), (4, 0)], 1, model=make_recorder(), x=torch.zeros(1, 3, 16, 16), seed=5, progress=False)
+    sample(
+        step,
+        [(9, 4), (4, 0)],
+        1,
+        model=make_recorder(),
+        x=torch.zeros(1, 3, 16, 16),
+        seed=5,
+        progress=False,
+    )
     first = torch.randn(1, 3, 16, 16, generator=torch.Generator().manual_seed(5))
     assert torch.equal(zs[0], first) and zs[1].abs().sum() == 0
 
@@ -215,9 +229,7 @@ def test_any_pairs_even_up_again_reach_the_step(make_recorder):
 
 @pytest.mark.parametrize("save_rate", [None, 1, 2, 100])
 def test_save_rate(save_rate, make_recorder):
-    samples, frames = sample(
-        ddim_step(), step_pairs(5), 2, model=make_recorder(), save_rate=save_rate, progress=False
-    )
+    samples, frames = sample(ddim_step(), step_pairs(5), 2, model=make_recorder(), save_rate=save_rate, progress=False)
     assert len(frames) == {None: 1, 1: 6, 2: 4, 100: 2}[save_rate]
     assert np.array_equal(frames[-1], samples.numpy())
 
@@ -233,7 +245,12 @@ def test_networks_of_other_precision_draw_float32(dtype, make_model):
 
 @pytest.mark.parametrize("name", ["ddpm", "ddim_context"])
 def test_another_default_dtype_changes_nothing(name, make_model):
-    options = {"schedule": linear_schedule(10, 0.01, 0.2), "seed": 0, "progress": False, "model": make_model()}
+    options = {
+        "schedule": linear_schedule(10, 0.01, 0.2),
+        "seed": 0,
+        "progress": False,
+        "model": make_model(),
+    }
     arguments = (2, torch.eye(5)[:2], 5) if "context" in name else (2,)
     expected, _ = getattr(du, f"sample_{name}")(*arguments, **options)
     torch.set_default_dtype(torch.float64)
@@ -289,7 +306,12 @@ BAD = {
 
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD.keys())
 def test_what_does_not_fit_is_refused_in_words(bad, tiny_model):
-    arguments = {"step": ddim_step(), "pairs": step_pairs(2), "n_sample": 2, "model": tiny_model} | bad
+    arguments = {
+        "step": ddim_step(),
+        "pairs": step_pairs(2),
+        "n_sample": 2,
+        "model": tiny_model,
+    } | bad
     with pytest.raises(ValueError, match=r"expected|must|should|gave|goes") as refusal:
         sample(**arguments, progress=False)
     assert len(str(refusal.value)) < 200
@@ -337,9 +359,7 @@ def test_the_worse_network_is_asked_only_within_the_levels(make_recorder):
 def test_autoguidance_of_gaussians_draws_as_the_recursion_says():
     """Exact denoisers of N(0, 0.5²) and N(0, 0.7²): the difference narrows what is drawn, as a closed form says."""
     model, worse, w, n = exact_denoiser(0, 0.5), exact_denoiser(0, 0.7), 2.0, 50
-    samples, frames = sample(
-        ddim_step(), step_pairs(n), 4, model=Autoguided(model, worse, w), seed=0, progress=False
-    )
+    samples, frames = sample(ddim_step(), step_pairs(n), 4, model=Autoguided(model, worse, w), seed=0, progress=False)
     factor = 1.0
     for t, t_next in step_pairs(n):
         gains = [math.sqrt(1 - AB[t]) / (AB[t] * s**2 + 1 - AB[t]) for s in (0.5, 0.7)]
@@ -369,7 +389,13 @@ def test_wrappers_wrap_wrappers_and_keep_the_form(make_model):
     wrapped = Guided(Clipped(Twice(model)), 2.0)
     assert (wrapped.in_channels, wrapped.height, wrapped.n_cfeat) == (3, 12, 5)
     samples, _ = sample(
-        ddim_step(), step_pairs(3), 2, model=wrapped, context=torch.eye(5)[:2], seed=0, progress=False
+        ddim_step(),
+        step_pairs(3),
+        2,
+        model=wrapped,
+        context=torch.eye(5)[:2],
+        seed=0,
+        progress=False,
     )
     assert samples.shape == (2, 3, 12, 12)
 

@@ -117,7 +117,8 @@ def test_optimizer_moves_every_weight_in_place_and_forgets_gradients(make_model)
     # batch norm takes out any constant that is added before it, so such biases have no gradient worth the name
     assert not [name for name in still if not name.endswith("bias")], still
     assert all(p.grad is None for p in model.parameters())
-    assert len(optimizer.convs) > 15  # Muon has the wide convolutions, not the ones from or to three colours
+    # Muon has the wide convolutions, not the ones from or to three colours
+    assert len(optimizer.convs) > 15
     assert all(min(p.shape[:2]) > 3 for p in optimizer.convs)
 
 
@@ -166,17 +167,27 @@ def test_context_is_hidden_from_a_tenth_of_the_pictures(tmp_path):
     Run(recipe, Spy(), StandStill(), images, labels, tmp_path / "run.checkpoint").train_epoch()
     c = torch.cat([c for _, c in seen])
     hidden = (c == 0).all(dim=1)
-    assert hidden.float().mean().item() == pytest.approx(0.1, abs=0.02)  # 3840 draws: three deviations are 0.015
-    assert torch.equal(c[~hidden], torch.full((int((~hidden).sum()), 5), 0.6))  # labels are not cut to whole numbers
+    # 3840 draws: three deviations are 0.015
+    assert hidden.float().mean().item() == pytest.approx(0.1, abs=0.02)
+    # labels are not cut to whole numbers
+    assert torch.equal(c[~hidden], torch.full((int((~hidden).sum()), 5), 0.6))
     t = torch.cat([t for t, _ in seen]) * 500
     assert t.min().round() == 1 and t.max().round() == 500  # t = T is drawn as well, t = 0 never
 
 
 IMAGES, LABELS = torch.zeros(64, 3, 16, 16), torch.eye(5)[torch.arange(64) % 5]
 OTHER = {
-    "epochs": 2, "views": 2, "batch_size": 32, "rate": 0.5, "warmup_steps": 7, "ema_decay": 0.99,
-    "context_dropout": 0.2, "largest_weight": 5.0, "seed": 1, "bf16": True,
-}  # fmt: skip
+    "epochs": 2,
+    "views": 2,
+    "batch_size": 32,
+    "rate": 0.5,
+    "warmup_steps": 7,
+    "ema_decay": 0.99,
+    "context_dropout": 0.2,
+    "largest_weight": 5.0,
+    "seed": 1,
+    "bf16": True,
+}
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +195,10 @@ def finished(tmp_path_factory):
     """A folder in which a run has ended, and left its checkpoint."""
     folder = tmp_path_factory.mktemp("finished")
     make_weights.train_network("context", IMAGES, LABELS, folder, TINY_CONTEXT, n_feat=8)
-    assert {path.name for path in folder.iterdir()} == {"context.checkpoint", "context_model_trained.pth"}
+    assert {path.name for path in folder.iterdir()} == {
+        "context.checkpoint",
+        "context_model_trained.pth",
+    }
     return folder
 
 
@@ -227,9 +241,21 @@ def test_two_runs_in_one_place_are_noticed_before_the_first_checkpoint(tmp_path)
 
 
 @pytest.mark.parametrize(
-    "bad", [{"epochs": 0}, {"epochs": True}, {"views": 1.5}, {"batch_size": "64"}, {"rate": 0.0}, {"rate": math.nan},
-            {"ema_decay": 1.5}, {"context_dropout": -0.1}, {"largest_weight": 0}, {"seed": -1}, {"warmup_steps": -1}],
-)  # fmt: skip
+    "bad",
+    [
+        {"epochs": 0},
+        {"epochs": True},
+        {"views": 1.5},
+        {"batch_size": "64"},
+        {"rate": 0.0},
+        {"rate": math.nan},
+        {"ema_decay": 1.5},
+        {"context_dropout": -0.1},
+        {"largest_weight": 0},
+        {"seed": -1},
+        {"warmup_steps": -1},
+    ],
+)
 def test_impossible_recipes_are_refused(bad):
     with pytest.raises(ValueError, match="expected"):
         Recipe(**{"epochs": 1} | bad)
@@ -250,7 +276,10 @@ def test_last_epoch_of_the_context_run_is_kept(tmp_path, monkeypatch):
     monkeypatch.setitem(make_weights.KEPT_EPOCHS, "context", (1,))
     recipe = replace(TINY_CONTEXT, epochs=2)
     make_weights.train_network("context", IMAGES, LABELS, tmp_path, recipe, n_feat=8)
-    assert {path.name for path in tmp_path.glob("*.pth")} == {"context_model_1.pth", "context_model_trained.pth"}
+    assert {path.name for path in tmp_path.glob("*.pth")} == {
+        "context_model_1.pth",
+        "context_model_trained.pth",
+    }
 
 
 def test_command_refuses_unknown_runs():

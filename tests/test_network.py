@@ -24,7 +24,12 @@ def test_any_multiple_of_four_works_as_height(make_model, height):
 
 @pytest.mark.parametrize("height", [12, 20, 32])
 def test_the_bottleneck_pools_the_whole_picture(make_model, height):
-    assert make_model(height=height).to_vec(torch.randn(2, 16, height // 4, height // 4)).shape == (2, 16, 1, 1)
+    assert make_model(height=height).to_vec(torch.randn(2, 16, height // 4, height // 4)).shape == (
+        2,
+        16,
+        1,
+        1,
+    )
 
 
 @pytest.mark.parametrize(
@@ -184,7 +189,10 @@ def test_only_a_residual_block_of_unequal_channels_has_a_shortcut_layer(channels
 
 def test_residual_block_of_equal_channels_adds_its_input():
     x = torch.randn(2, 8, 4, 4)
-    plain, residual = du.ResidualConvBlock(8, 8).eval(), du.ResidualConvBlock(8, 8, is_res=True).eval()
+    plain, residual = (
+        du.ResidualConvBlock(8, 8).eval(),
+        du.ResidualConvBlock(8, 8, is_res=True).eval(),
+    )
     residual.load_state_dict(plain.state_dict())
     torch.testing.assert_close(residual(x), (x + plain(x)) / 2**0.5)
 

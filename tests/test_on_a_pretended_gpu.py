@@ -26,7 +26,8 @@ def gpu():
 def test_it_computes_and_refuses_what_a_gpu_refuses(gpu):
     x, y = torch.arange(3.0), torch.arange(3.0, device=gpu)
     assert y.is_cuda and y.device == gpu and not y.cpu().is_cuda and y.sum().item() == 3
-    assert torch.equal((2 * y + torch.tensor(1.0)).cpu(), 2 * x + 1)  # a single number may be on the CPU
+    # a single number may be on the CPU
+    assert torch.equal((2 * y + torch.tensor(1.0)).cpu(), 2 * x + 1)
     assert torch.equal(y[torch.tensor([0, 2])].cpu(), x[[0, 2]])
     for refused in (
         lambda: x + y,
@@ -151,7 +152,10 @@ def train(model, images, labels, device):
 
 def test_training_is_that_of_the_cpu(make_model, gpu, tmp_path):
     images, labels = torch.rand(20, 3, 16, 16) * 2 - 1, torch.eye(5)[torch.arange(20) % 5]
-    there, here = train(make_model().to(gpu), images, labels, gpu), train(make_model(), images, labels, "cpu")
+    there, here = (
+        train(make_model().to(gpu), images, labels, gpu),
+        train(make_model(), images, labels, "cpu"),
+    )
     for ours, theirs in zip(there, here, strict=True):
         assert all(isinstance(value, OnGpu) for value in ours.state_dict().values())
         for key, value in theirs.state_dict().items():
@@ -164,7 +168,10 @@ def test_training_is_that_of_the_cpu(make_model, gpu, tmp_path):
 
 
 def test_measures_and_pictures_are_those_of_the_cpu(gpu):
-    files = du.ROOT / "data/sprites_1788_16x16.npy", du.ROOT / "data/sprite_labels_nc_1788_16x16.npy"
+    files = (
+        du.ROOT / "data/sprites_1788_16x16.npy",
+        du.ROOT / "data/sprite_labels_nc_1788_16x16.npy",
+    )
     arrays = [array[::17] for array in du.load_sprites(*files)]
     results = {}
     for device in (gpu, "cpu"):

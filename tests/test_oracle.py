@@ -98,7 +98,8 @@ def test_ddim_samples_follow_the_exact_recursion(n, m, s):
     """Not only mean and variance: each of 12,288 numbers is where the recursion puts it."""
     samples, frames = du.sample_ddim(16, n, model=oracle(m, s), seed=0, progress=False)
     expected = m + ddim_total_factor(n, s) * (frames[0].astype(np.float64) - np.sqrt(AB[T]) * m)
-    np.testing.assert_allclose(samples.numpy(), expected, rtol=1e-4, atol=2e-4)  # float32 over up to 500 steps
+    # float32 over up to 500 steps
+    np.testing.assert_allclose(samples.numpy(), expected, rtol=1e-4, atol=2e-4)
 
 
 @pytest.mark.parametrize("s", [0.5, 1.0, 2.0])
@@ -135,7 +136,11 @@ def test_dpm_error_falls_fourfold_as_steps_double(s):
 @GAUSSIANS
 @pytest.mark.parametrize("n", [1, 2, 7, 20, 33])
 def test_dpm_mean_is_exact_for_any_number_of_steps(n, m, s):
-    x, before, model = torch.full((1, 1, 1, 1), np.sqrt(AB[T]) * m, dtype=torch.float64), None, oracle(m, s)
+    x, before, model = (
+        torch.full((1, 1, 1, 1), np.sqrt(AB[T]) * m, dtype=torch.float64),
+        None,
+        oracle(m, s),
+    )
     for t, t_next in du.step_pairs(n, T):
         x0_pred = du.predict_x0(x, t, model(x, t / T, None))
         x, before = du.denoise_dpm(x, t, t_next, x0_pred, before), (t, x0_pred)
@@ -154,7 +159,8 @@ def test_ddpm_on_unit_data_keeps_variance_one_until_the_noiseless_last_step():
 
 def test_ddpm_on_unit_data_keeps_variance_one_on_the_way():
     _, frames = du.sample_ddpm(64, 20, model=oracle(0.0, 1.0), seed=1, progress=False)
-    assert frames.reshape(26, -1).var(axis=1) == pytest.approx(np.ones(26), rel=0.035)  # 49,152 numbers: 0.64 % each
+    # 49,152 numbers: 0.64 % each
+    assert frames.reshape(26, -1).var(axis=1) == pytest.approx(np.ones(26), rel=0.035)
 
 
 def ddpm_factor(t, s):
@@ -167,7 +173,10 @@ def test_ddpm_mean_and_variance_follow_the_recursion(m, s):
     samples, _ = du.sample_ddpm(64, 500, model=oracle(m, s), seed=2, progress=False)
     off, variance = -np.sqrt(AB[T]) * m, 1.0
     for t in range(T, 0, -1):
-        off, variance = ddpm_factor(t, s) * off, ddpm_factor(t, s) ** 2 * variance + (BETA[t] if t > 1 else 0)
+        off, variance = (
+            ddpm_factor(t, s) * off,
+            ddpm_factor(t, s) ** 2 * variance + (BETA[t] if t > 1 else 0),
+        )
     n = samples.numel()
     assert samples.mean().item() == pytest.approx(m + off, abs=5 * np.sqrt(variance / n))
     assert samples.var().item() == pytest.approx(variance, rel=5 * np.sqrt(2 / n))

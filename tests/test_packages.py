@@ -10,12 +10,24 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 TRACKED = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True).stdout.split()
 PROGRAMS = [path for path in TRACKED or map(str, ROOT.rglob("*.py")) if ".venv" not in path]
-FOREIGN = ("data", "weights", "support", "docs", "Capstone", "going_further", "L1_Sampling", "exercise_tools")
+FOREIGN = (
+    "data",
+    "weights",
+    "support",
+    "docs",
+    "Capstone",
+    "going_further",
+    "L1_Sampling",
+    "exercise_tools",
+)
 
 
 def test_paths_are_edited_in_few_places_and_in_one_way():
-    form = re.compile(r"^if not __package__:  # started by its path\n    sys\.path\[0\] = str\(Path\(__file__\)"
-                      r"\.resolve\(\)\.parents\[1\]\)\n", re.MULTILINE)  # fmt: skip
+    form = re.compile(
+        r"^if not __package__:  # started by its path\n    sys\.path\[0\] = str\(Path\(__file__\)"
+        r"\.resolve\(\)\.parents\[1\]\)\n",
+        re.MULTILINE,
+    )
     edits = {path: (ROOT / path).read_text(encoding="utf-8") for path in PROGRAMS if not path.startswith("tests/")}
     edits = {path: text for path, text in edits.items() if "sys.path" in text}
     assert len(edits) <= 6
@@ -23,7 +35,11 @@ def test_paths_are_edited_in_few_places_and_in_one_way():
 
 
 def test_every_folder_with_programs_is_a_package():
-    folders = {str(Path(path).parent) for path in PROGRAMS} - {".", "tests/exercises", "tests/going_further"}
+    folders = {str(Path(path).parent) for path in PROGRAMS} - {
+        ".",
+        "tests/exercises",
+        "tests/going_further",
+    }
     assert [folder for folder in sorted(folders) if not (ROOT / folder / "__init__.py").is_file()] == []
 
 

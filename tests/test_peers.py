@@ -1,6 +1,5 @@
 """The peers: each has the mistake that it is named for, and no other. And how networks are measured."""
 
-
 import pytest
 import torch
 
@@ -14,7 +13,8 @@ def test_missing_root_changes_the_noise_only():
     schedule, t = du.linear_schedule(), torch.tensor([1, 100, 500])
     x, noise = torch.randn(3, 3, 16, 16), torch.randn(3, 3, 16, 16)
     assert torch.equal(
-        peers.perturb_without_root(x, t, 0 * noise, schedule), du.perturb_input(x, t, 0 * noise, schedule)
+        peers.perturb_without_root(x, t, 0 * noise, schedule),
+        du.perturb_input(x, t, 0 * noise, schedule),
     )
     spread = peers.perturb_without_root(0 * x, t, torch.ones_like(noise), schedule)[:, 0, 0, 0]
     assert spread[1].item() == pytest.approx(0.187, abs=1e-3)  # the right one is its root, 0.433
@@ -27,7 +27,10 @@ def test_random_shortcut_differs_from_pass_to_pass_and_has_nothing_to_learn():
     x = torch.randn(2, 3, 16, 16)
     with torch.no_grad():
         assert (model(x, 0.5) - model(x, 0.5)).abs().max() > 1e-3
-    assert set(ours.state_dict()) - set(model.state_dict()) == {"init_conv.shortcut.weight", "init_conv.shortcut.bias"}
+    assert set(ours.state_dict()) - set(model.state_dict()) == {
+        "init_conv.shortcut.weight",
+        "init_conv.shortcut.bias",
+    }
 
 
 def test_diffusers_network_is_of_our_size_and_told_the_level():

@@ -109,7 +109,8 @@ def test_show_images_takes_any_count(n, n_rows):
     (ax,) = plt.gcf().axes
     picture = shown(ax)
     rows, columns = n_rows, math.ceil(n / n_rows)
-    expected = (9 * rows + 1, 9 * columns + 1, 3) if rows * columns > 1 else (8, 8, 3)  # a lone picture has no frame
+    # a lone picture has no frame
+    expected = (9 * rows + 1, 9 * columns + 1, 3) if rows * columns > 1 else (8, 8, 3)
     assert picture.shape == expected
     assert np.isfinite(picture).all() and picture.min() >= 0 and picture.max() <= 1
     plt.gcf().canvas.draw()
@@ -207,7 +208,8 @@ def test_compare_samples_has_a_titled_panel_a_run(n_runs, n, nrows):
     axes = animation._fig.axes
     assert [ax.get_title() for ax in axes] == list(runs)
     assert animation.to_jshtml().count("data:image/png;base64") == 3
-    for ax, store in zip(axes, runs.values(), strict=True):  # drawn to the end: the last frame is in place
+    # drawn to the end: the last frame is in place
+    for ax, store in zip(axes, runs.values(), strict=True):
         first = shown(ax)[1:9, 1:9] if n > 1 else shown(ax)
         np.testing.assert_allclose(first, du.to_unit(store[2, 0]), atol=1e-6)
 

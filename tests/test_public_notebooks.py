@@ -1,7 +1,7 @@
 """Notebooks written for the public course run beside this module, its weights and its data.
 
-The cells here are ours, in the style of such notebooks: all names from the star-import, paths from the notebook's folder,
-a training loop that makes its folder and saves every few epochs, a network of their own made of our blocks.
+The cells here are ours, in the style of such notebooks: all names from the star-import, paths from the
+notebook's folder, a training loop that makes its folder and saves every few epochs, a network of their own made of our blocks.
 """
 
 import shutil
@@ -14,9 +14,9 @@ import torch
 import diffusion_utilities as du
 
 ROOT = Path(__file__).resolve().parents[1]
-EXPECTED = """os np plt torch nn Dataset transforms make_grid save_image FuncAnimation PillowWriter CustomDataset transform
-ContextUnet ResidualConvBlock UnetDown UnetUp EmbedFC unorm norm_all norm_torch gen_tst_context plot_grid plot_sample
-show_images""".split()
+EXPECTED = """os np plt torch nn Dataset transforms make_grid save_image FuncAnimation PillowWriter
+CustomDataset transform ContextUnet ResidualConvBlock UnetDown UnetUp EmbedFC unorm norm_all norm_torch
+gen_tst_context plot_grid plot_sample show_images""".split()
 
 NETWORK = """
 class ContextUnet(nn.Module):
@@ -101,7 +101,8 @@ def test_the_star_import_brings_what_it_brought_before():
     before = """torch NoiseSchedule linear_schedule load_pretrained save_weights ema_update evaluating perturb_input
     denoise_add_noise predict_x0 denoise_ddim denoise_dpm guided_noise exact_denoiser step_pairs sample_ddpm
     sample_ddpm_incorrect sample_ddpm_context sample_ddim sample_ddim_context sample_dpm sample_dpm_context CLASS_NAMES
-    load_sprites sprite_tensors augment sprite_batches to_unit compare_samples film_strip SpriteClassifier load_classifier
+    load_sprites sprite_tensors augment sprite_batches to_unit compare_samples film_strip SpriteClassifier
+    load_classifier
     frechet_sprite_distance precision_recall class_accuracy nearest_sprite background_error faster bf16_is_faster
     OpenvinoUnet""".split()
     assert set(before) <= star_import().keys()

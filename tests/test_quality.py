@@ -34,7 +34,8 @@ def test_distance_is_the_root_mean_square_to_the_nearest(n, m):
     distance, index = du.nearest_sprite(samples, known)
     assert distance.shape == index.shape == (n,)
     both = torch.stack([known, known.flip(3)])  # (2, m, 3, h, w)
-    exact = (samples[:, None, None] - both[None]).double().square().mean((-3, -2, -1)).sqrt().amin(1)  # (n, m)
+    # (n, m)
+    exact = (samples[:, None, None] - both[None]).double().square().mean((-3, -2, -1)).sqrt().amin(1)
     np.testing.assert_allclose(distance.numpy(), exact.amin(1).numpy(), rtol=1e-4)
     assert torch.equal(index, exact.argmin(1))
 
@@ -101,7 +102,8 @@ def test_frechet_distance_is_that_of_the_definition(classifier, drawn):
         fa, fb = (classifier.features(x).double().numpy() for x in (a, b))
     ca, cb = np.cov(fa.T), np.cov(fb.T)
     values, vectors = np.linalg.eigh(ca)
-    root = vectors * np.sqrt(values.clip(min=0)) @ vectors.T  # (Σ_1 Σ_2)^½ has the trace of (Σ_1^½ Σ_2 Σ_1^½)^½
+    # (Σ_1 Σ_2)^½ has the trace of (Σ_1^½ Σ_2 Σ_1^½)^½
+    root = vectors * np.sqrt(values.clip(min=0)) @ vectors.T
     trace = np.sqrt(np.linalg.eigvalsh(root @ cb @ root).clip(min=0)).sum()
     expected = ((fa.mean(0) - fb.mean(0)) ** 2).sum() + np.trace(ca + cb) - 2 * trace
     assert du.frechet_sprite_distance(a, b, classifier) == pytest.approx(expected, rel=0.01)
@@ -145,8 +147,10 @@ def test_collapse_and_mess_do_not_hide(classifier, drawn):
     noise = torch.randn(500, 3, 16, 16, generator=torch.Generator().manual_seed(0))
     precision, recall = du.precision_recall(other, real, classifier)
     assert min(precision, recall) > 0.8
-    assert du.precision_recall(other[:1] + 0.02 * noise, real, classifier)[1] < 0.1  # one sprite, again and again
-    assert du.precision_recall((other + other.flip(0)) / 2, real, classifier)[0] < precision - 0.1  # two in one
+    # one sprite, again and again
+    assert du.precision_recall(other[:1] + 0.02 * noise, real, classifier)[1] < 0.1
+    # two in one
+    assert du.precision_recall((other + other.flip(0)) / 2, real, classifier)[0] < precision - 0.1
     # one sprite far from all others has a reach in which even noise lies, so that its precision means little
     assert du.precision_recall(noise, real, classifier)[1] < 0.05
 

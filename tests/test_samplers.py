@@ -25,7 +25,15 @@ def run(name, model, n_sample=2, *, context=None, schedule=SHORT, seed=0, **opti
 
 SAMPLERS = ["ddpm", "ddpm_incorrect", "ddpm_context", "ddim", "ddim_context", "dpm", "dpm_context"]
 every_sampler = pytest.mark.parametrize("name", SAMPLERS)
-STEPS = {"ddpm": T, "ddpm_incorrect": T, "ddpm_context": T, "ddim": 4, "ddim_context": 4, "dpm": 4, "dpm_context": 4}
+STEPS = {
+    "ddpm": T,
+    "ddpm_incorrect": T,
+    "ddpm_context": T,
+    "ddim": 4,
+    "ddim_context": 4,
+    "dpm": 4,
+    "dpm_context": 4,
+}
 
 
 # ----------------------------------------------------------------------------------------------------------- step_pairs
@@ -193,7 +201,8 @@ def test_a_seed_means_the_same_sprites_on_the_gpu(name, tiny_model, make_model):
     on_gpu = run(name, make_model().cuda(), seed=4, context=torch.eye(5)[:2])
     assert on_gpu[0].is_cuda
     assert np.array_equal(on_cpu[1][0], on_gpu[1][0])
-    np.testing.assert_allclose(on_gpu[1], on_cpu[1], atol=5e-2)  # TF32 convolutions keep three digits
+    # TF32 convolutions keep three digits
+    np.testing.assert_allclose(on_gpu[1], on_cpu[1], atol=5e-2)
 
 
 # ---------------------------------------------------------------------------------------------- the model is left alone

@@ -32,7 +32,11 @@ def test_default_tables_are_float32_and_indexed_from_0_to_500():
 def test_level_zero_is_exactly_clean(timesteps):
     schedule = du.linear_schedule(timesteps)
     assert schedule.timesteps == timesteps
-    assert (schedule.b_t[0].item(), schedule.a_t[0].item(), schedule.ab_t[0].item()) == (0.0, 1.0, 1.0)
+    assert (schedule.b_t[0].item(), schedule.a_t[0].item(), schedule.ab_t[0].item()) == (
+        0.0,
+        1.0,
+        1.0,
+    )
 
 
 def test_first_and_last_beta_sit_at_both_ends():
@@ -137,7 +141,9 @@ def test_alpha_bar_that_forgets_alpha_1_is_refused():
 
 
 @pytest.mark.parametrize(
-    "shapes", [((4,), (4,), (3,)), ((4,), (3,), (4,)), ((1,), (1,), (1,)), ((2, 2), (2, 2), (2, 2))], ids=str
+    "shapes",
+    [((4,), (4,), (3,)), ((4,), (3,), (4,)), ((1,), (1,), (1,)), ((2, 2), (2, 2), (2, 2))],
+    ids=str,
 )
 def test_tables_of_unequal_shape_are_refused(shapes):
     with pytest.raises(ValueError, match="tensors of one shape|tables of shape"):

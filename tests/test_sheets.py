@@ -18,7 +18,11 @@ CHECK = "check_double(my_double)"
 
 
 def cell(text, tag=None, cell_type="code", name=None):
-    made = {"cell_type": cell_type, "id": name or uuid.uuid4().hex[:8], "source": text.splitlines(keepends=True)}
+    made = {
+        "cell_type": cell_type,
+        "id": name or uuid.uuid4().hex[:8],
+        "source": text.splitlines(keepends=True),
+    }
     made["metadata"] = {"tags": [tag]} if tag else {}
     return made | ({"outputs": [{"output_type": "stream"}], "execution_count": 7} if cell_type == "code" else {})
 
@@ -36,7 +40,12 @@ def lab():
         cell("You see a 6.", "answer", "markdown"),
         cell("print(1)", "nbval-check-output"),
     ]
-    return {"cells": cells, "metadata": {"language_info": {"version": "3.99"}}, "nbformat": 4, "nbformat_minor": 5}
+    return {
+        "cells": cells,
+        "metadata": {"language_info": {"version": "3.99"}},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
 
 
 def texts(notebook):
@@ -49,7 +58,11 @@ def test_the_sheet(lab):
     assert (title, setup, task, check, last) == ("# Lab 1", "import os", TASK, CHECK, "print(1)")
     assert "(L1.ipynb)" in about
     assert stub == 'def my_double(x):\n    """x (n,) → 2 x (n,)."""\n    raise NotImplementedError("your code here")'
-    parts = [f"```python\n{SOLUTION}\n```", "The lab goes on with", "```python\nprint(my_double(3))\n```"]
+    parts = [
+        f"```python\n{SOLUTION}\n```",
+        "The lab goes on with",
+        "```python\nprint(my_double(3))\n```",
+    ]
     parts += ["and prints", "```text\n6\n```", "You see a 6."]
     assert folded == "<details><summary>Solution</summary>\n\n" + "\n\n".join(parts) + "\n</details>"
 
@@ -185,7 +198,8 @@ def test_check_fails_until_the_sheets_are_made_and_says_which(root, capsys):
     assert make_sheets.main(["--check"], root) == 1
     assert "L1_One_exercises.ipynb" in capsys.readouterr().err
     assert make_sheets.main([], root) == 0
-    assert [path.name for path in root.rglob("*_exercises.ipynb")] == ["L1_One_exercises.ipynb"]  # L2 has none
+    # L2 has none
+    assert [path.name for path in root.rglob("*_exercises.ipynb")] == ["L1_One_exercises.ipynb"]
     assert make_sheets.main(["--check"], root) == 0
     path = root / "L1_One/L1_One_exercises.ipynb"
     path.write_text(path.read_text(encoding="utf-8").replace("Double it", "Halve it"), encoding="utf-8")
@@ -204,7 +218,8 @@ def test_what_somebody_has_written_in_a_sheet_is_kept(root, capsys):
         assert make_sheets.main([], root) == 0
         kept = path.with_suffix(f".before{n}.ipynb")
         assert make_sheets.read(kept) == sheet and kept.name in capsys.readouterr().out
-        assert make_sheets.main(["--check"], root) == 0  # the sheet is new again, and what was kept is no lab
+        # the sheet is new again, and what was kept is no lab
+        assert make_sheets.main(["--check"], root) == 0
     lab.write_text(lab.read_text(encoding="utf-8").replace("Double it", "Halve it"), encoding="utf-8")
     assert make_sheets.main([], root) == 0  # nobody has written in this one
     assert not path.with_suffix(".before3.ipynb").exists()

@@ -40,7 +40,12 @@ SAMPLERS = {
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_cutting_a_request_into_batches_changes_nothing(name, context, guidance, tiny_model, monkeypatch):
     sample, options = SAMPLERS[name]
-    options |= {"schedule": du.linear_schedule(10, 0.01, 0.2), "model": tiny_model, "progress": False, "seed": 3}
+    options |= {
+        "schedule": du.linear_schedule(10, 0.01, 0.2),
+        "model": tiny_model,
+        "progress": False,
+        "seed": 3,
+    }
     samples, frames = sample(5, context, save_rate=3, guidance=guidance, **options)
     monkeypatch.setattr(du, "largest_batch", lambda device, height: 2)
     cut, cut_frames = sample(5, context, save_rate=3, guidance=guidance, **options)
@@ -251,7 +256,11 @@ def fake_cuda(monkeypatch):
         def __init__(self, network):
             super().__init__()
             self.network, self.calls = network, 0
-            self.in_channels, self.n_cfeat, self.height = network.in_channels, network.n_cfeat, network.height
+            self.in_channels, self.n_cfeat, self.height = (
+                network.in_channels,
+                network.n_cfeat,
+                network.height,
+            )
 
         def forward(self, x, t, c):
             self.calls += 1
@@ -260,7 +269,12 @@ def fake_cuda(monkeypatch):
                 FakeGraph.recording.calls.append((self.network, (x, t, c), output))
             return output
 
-    for name, value in {"CUDAGraph": FakeGraph, "graph": record, "Stream": Stream, "current_stream": Stream}.items():
+    for name, value in {
+        "CUDAGraph": FakeGraph,
+        "graph": record,
+        "Stream": Stream,
+        "current_stream": Stream,
+    }.items():
         monkeypatch.setattr(torch.cuda, name, value)
     for name in ("stream", "device"):
         monkeypatch.setattr(torch.cuda, name, contextlib.nullcontext)
@@ -276,7 +290,8 @@ def test_a_recorded_network_computes_the_same_for_every_input(fake_cuda, tiny_mo
             x, t, c = torch.randn(n, 3, 16, 16), torch.tensor(t), torch.rand(n, 5)
             torch.testing.assert_close(recorded(x, t, c), tiny_model(x, t, c))
             torch.testing.assert_close(recorded(x, t), tiny_model(x, t))
-    assert network.calls == 2 * 4  # three first passes and a recorded one for each of two shapes, then only replays
+    # three first passes and a recorded one for each of two shapes, then only replays
+    assert network.calls == 2 * 4
 
 
 @torch.no_grad()
@@ -325,5 +340,13 @@ def test_on_a_gpu_the_recorded_network_is_used_and_agrees(make_model):
 def test_importing_the_module_loads_nothing_large_that_a_lab_may_not_use():
     code = "import sys, diffusion_utilities; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    large = {"torchvision", "torchmetrics", "torch._dynamo", "scipy", "openvino", "IPython", "pandas"}
+    large = {
+        "torchvision",
+        "torchmetrics",
+        "torch._dynamo",
+        "scipy",
+        "openvino",
+        "IPython",
+        "pandas",
+    }
     assert not large & set(loaded.split())

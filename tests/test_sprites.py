@@ -111,7 +111,11 @@ def test_fresh_sprites_refuse_the_seed_of_the_shipped_ones():
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--fresh", "0", "--out", "x"], ["--fresh", "5"], ["--fresh", "5", "--seed", "1788", "--out", "x"]],
+    [
+        ["--fresh", "0", "--out", "x"],
+        ["--fresh", "5"],
+        ["--fresh", "5", "--seed", "1788", "--out", "x"],
+    ],
 )
 def test_command_refuses_what_cannot_work(arguments, tmp_path):
     command = [sys.executable, str(DATA / "make_sprites.py"), *arguments]
@@ -121,7 +125,16 @@ def test_command_refuses_what_cannot_work(arguments, tmp_path):
 
 
 def test_command_writes_fresh_files(tmp_path):
-    command = [sys.executable, str(DATA / "make_sprites.py"), "--fresh", "20", "--seed", "3", "--out", str(tmp_path)]
+    command = [
+        sys.executable,
+        str(DATA / "make_sprites.py"),
+        "--fresh",
+        "20",
+        "--seed",
+        "3",
+        "--out",
+        str(tmp_path),
+    ]
     subprocess.run(command, check=True, capture_output=True)
     assert np.load(tmp_path / "sprites_20_16x16.npy").shape == (20, 16, 16, 3)
     assert np.load(tmp_path / "sprite_labels_nc_20_16x16.npy").shape == (20, 5)

@@ -22,7 +22,8 @@ def test_ema_copies_the_batch_norm_buffers(make_model):
     model.train()(torch.randn(4, 3, 16, 16), 0.5)  # moves the running statistics and counts a batch
     du.ema_update(ema, model, 0.999)
     ours, theirs = dict(ema.named_buffers()), dict(model.named_buffers())
-    assert len(ours) == 3 * 2 * 9  # running mean, variance and count, of two norms, in each of nine blocks
+    # running mean, variance and count, of two norms, in each of nine blocks
+    assert len(ours) == 3 * 2 * 9
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
     assert ours["init_conv.conv1.1.num_batches_tracked"] == 1
 

@@ -10,7 +10,19 @@ import numpy as np
 
 from .canvas import OUTLINE, RAMPS, SIZE, Canvas, Look, Ramp, box, ellipse, line
 
-BRIGHT = ["lime", "green", "teal", "sky-blue", "blue", "purple", "magenta", "pink", "red", "orange", "yellow"]
+BRIGHT = [
+    "lime",
+    "green",
+    "teal",
+    "sky-blue",
+    "blue",
+    "purple",
+    "magenta",
+    "pink",
+    "red",
+    "orange",
+    "yellow",
+]
 
 
 def _a(text: str) -> str:
@@ -92,7 +104,8 @@ def _facing(flip: bool) -> str:
 
 def _close_gaps(c: Canvas) -> None:
     """Fill single empty pixels that the outline would enclose; one at the very border is closed from inside."""
-    for corner in ((1, 1), (1, 14), (14, 1), (14, 14)):  # the outline around art there would cut off a border pixel
+    # the outline around art there would cut off a border pixel
+    for corner in ((1, 1), (1, 14), (14, 1), (14, 14)):
         c.erase(box(*corner, *corner))
     reach = np.pad(c.filled, 1)
     reach = reach[1:-1, 1:-1] | reach[:-2, 1:-1] | reach[2:, 1:-1] | reach[1:-1, :-2] | reach[1:-1, 2:]
@@ -202,7 +215,10 @@ def bat(c: Canvas, rng: Random) -> Look:
         _paint(c, "e..e\ne..e", {"a": ramp}, x=6, y=12)
     return Look(
         _caption(
-            f"{_a(colour)} bat", f"{wings} {wing_colour} wings", f"{ears} ears", "fangs" if face == "fangs" else ""
+            f"{_a(colour)} bat",
+            f"{wings} {wing_colour} wings",
+            f"{ears} ears",
+            "fangs" if face == "fangs" else "",
         ),
         parts={"wings": wings, "ears": ears, "face": face, "feet": feet},
         colours={"body": colour, "wings": wing_colour},
@@ -265,7 +281,14 @@ def ghost(c: Canvas, rng: Random) -> Look:
     _paint(c, hat_art, {"a": accent, "p": RAMPS["black"]}, x=4, y=1)
     return Look(
         _caption(_a(f"{mood} {colour} ghost"), hat, f"{eyes} eyes"),
-        parts={"hem": hem, "left arm": left, "right arm": right, "mood": mood, "eyes": eyes, "hat": hat or "none"},
+        parts={
+            "hem": hem,
+            "left arm": left,
+            "right arm": right,
+            "mood": mood,
+            "eyes": eyes,
+            "hat": hat or "none",
+        },
         colours={"body": colour, "hat": accent_name},
     )
 
@@ -342,8 +365,18 @@ def dragon(c: Canvas, rng: Random) -> Look:
     _paint(c, breath_art, {"p": FIRES["orange"]}, y=7, flip=flip)
     _paint(c, horn, {"a": RAMPS["white"]}, x=4, y=1, flip=flip)
     return Look(
-        _caption(_a(f"{colour} dragon {breath}".strip()), f"{wings} {wing_colour} wings", f"{horns} horns"),
-        parts={"wings": wings, "horns": horns, "tail": tail, "breath": breath or "none", "facing": _facing(flip)},
+        _caption(
+            _a(f"{colour} dragon {breath}".strip()),
+            f"{wings} {wing_colour} wings",
+            f"{horns} horns",
+        ),
+        parts={
+            "wings": wings,
+            "horns": horns,
+            "tail": tail,
+            "breath": breath or "none",
+            "facing": _facing(flip),
+        },
         colours={"body": colour, "wings": wing_colour},
     )
 
@@ -418,10 +451,25 @@ def skeleton(c: Canvas, rng: Random) -> Look:
 # --- spider -----------------------------------------------------------------------------------------------------------
 
 SPIDER_LEGS = {  # for each of four legs on the left: hip, knee, foot
-    "arched": [(5, 6, 3, 3, 1, 6), (5, 8, 2, 8, 1, 9), (5, 10, 2, 11, 1, 13), (6, 11, 4, 13, 4, 14)],
+    "arched": [
+        (5, 6, 3, 3, 1, 6),
+        (5, 8, 2, 8, 1, 9),
+        (5, 10, 2, 11, 1, 13),
+        (6, 11, 4, 13, 4, 14),
+    ],
     "raised": [(5, 6, 4, 4, 3, 1), (5, 8, 2, 5, 1, 3), (5, 10, 3, 9, 1, 10), (6, 11, 3, 12, 2, 14)],
-    "spread": [(5, 6, 3, 4, 1, 3), (5, 8, 3, 7, 1, 7), (5, 10, 3, 10, 1, 11), (6, 11, 4, 13, 4, 14)],
-    "reaching": [(5, 6, 2, 4, 2, 1), (5, 8, 2, 7, 1, 8), (5, 10, 2, 10, 1, 12), (6, 11, 4, 13, 3, 14)],
+    "spread": [
+        (5, 6, 3, 4, 1, 3),
+        (5, 8, 3, 7, 1, 7),
+        (5, 10, 3, 10, 1, 11),
+        (6, 11, 4, 13, 4, 14),
+    ],
+    "reaching": [
+        (5, 6, 2, 4, 2, 1),
+        (5, 8, 2, 7, 1, 8),
+        (5, 10, 2, 10, 1, 12),
+        (6, 11, 4, 13, 3, 14),
+    ],
 }
 SPIDER_MARKS = _sheet("""
 - | an hourglass | stripes | a cross | spots
@@ -456,7 +504,12 @@ def spider(c: Canvas, rng: Random) -> Look:
     _paint(c, eye_art, {"g": _paler(accent)}, x=6, y=10)
     _paint(c, "w..w", {}, x=6, y=13)
     return Look(
-        _caption(_a(f"{colour} spider"), f"{legs} legs", f"{mark} on its back" if mark else "", f"{eyes} eyes"),
+        _caption(
+            _a(f"{colour} spider"),
+            f"{legs} legs",
+            f"{mark} on its back" if mark else "",
+            f"{eyes} eyes",
+        ),
         parts={"legs": legs, "abdomen": abdomen, "mark": mark or "none", "eyes": eyes},
         colours={"body": colour, "mark": mark_colour},
     )
@@ -477,7 +530,13 @@ BBBBBBB | BBBBBBB |         | .BBBBBB
 """)
 CAP_SPOTS = {
     "big spots": [(4.5, 5.5, 1.5), (9, 3.5, 1.5), (12, 6.5, 1.2)],
-    "small spots": [(3.5, 6.5, 0.8), (6.5, 4.5, 0.8), (9.5, 6.5, 0.8), (12.5, 6.5, 0.8), (9.5, 3.5, 0.8)],
+    "small spots": [
+        (3.5, 6.5, 0.8),
+        (6.5, 4.5, 0.8),
+        (9.5, 6.5, 0.8),
+        (12.5, 6.5, 0.8),
+        (9.5, 3.5, 0.8),
+    ],
     "one big spot": [(7.5, 4.5, 2.2)],
     "no spots": [],
 }
@@ -549,7 +608,12 @@ raised | rattling | flat | curled
 .BB    | .B.      |      | BBB
 BB.    | BB.      |      | BB.
 """)
-SNAKE_PATTERNS = {"plain": "", "striped": "Z..Z..Z..Z..Z", "banded": "..ZZ...ZZ...ZZ", "spotted": "Z.Z.Z.Z.Z.Z.Z"}
+SNAKE_PATTERNS = {
+    "plain": "",
+    "striped": "Z..Z..Z..Z..Z",
+    "banded": "..ZZ...ZZ...ZZ",
+    "spotted": "Z.Z.Z.Z.Z.Z.Z",
+}
 
 
 def _coil(c: Canvas, mask: np.ndarray, ramp: Ramp, pattern: str, accent: Ramp) -> None:
@@ -566,7 +630,14 @@ def snake(c: Canvas, rng: Random) -> Look:
     tail, tail_art = _pick(rng, SNAKE_TAILS)
     pattern, columns = _pick(rng, SNAKE_PATTERNS)
     flip = rng.random() < 0.5
-    _paint(c, tail_art, {"B": ramp, "Y": accent, "y": RAMPS["yellow"]}, x=12, y=13 - tail_art.count("\n"), flip=flip)
+    _paint(
+        c,
+        tail_art,
+        {"B": ramp, "Y": accent, "y": RAMPS["yellow"]},
+        x=12,
+        y=13 - tail_art.count("\n"),
+        flip=flip,
+    )
     _coil(c, ellipse(7, 12.5, 6.4, 2.1), ramp, columns, accent)
     coils = rng.choice(["one coil", "two coils"])
     if coils == "two coils":
@@ -583,7 +654,13 @@ def snake(c: Canvas, rng: Random) -> Look:
     )
     return Look(
         _caption(_a(f"{pattern} {colour} snake"), f"a {head} head", coils),
-        parts={"head": head, "tail": tail, "coils": coils, "pattern": pattern, "facing": _facing(flip)},
+        parts={
+            "head": head,
+            "tail": tail,
+            "coils": coils,
+            "pattern": pattern,
+            "facing": _facing(flip),
+        },
         colours={"body": colour, "belly": accent_name},
     )
 
@@ -635,7 +712,14 @@ def wolf(c: Canvas, rng: Random) -> Look:
     tail, tail_art = _pick(rng, WOLF_TAILS)
     flip = rng.random() < 0.5
     body_y = 14 - body.count("\n")
-    _paint(c, tail_art, {"B": ramp, "Y": fur}, x=11, y=5 + 2 * (pose in ("sitting", "crouching")), flip=flip)
+    _paint(
+        c,
+        tail_art,
+        {"B": ramp, "Y": fur},
+        x=11,
+        y=5 + 2 * (pose in ("sitting", "crouching")),
+        flip=flip,
+    )
     _paint(c, body, {"B": ramp, "Y": _paler(fur)}, x=2, y=body_y, flip=flip)
     if (back := rng.choice(["plain", "dark"])) == "dark":
         saddle = _grid("BBBBBB\n.BBBB.", x=6, y=body_y, flip=flip) == "B"
@@ -696,8 +780,21 @@ def rat(c: Canvas, rng: Random) -> Look:
     tail, tail_art = _pick(rng, RAT_TAILS)
     flip = rng.random() < 0.5
     _paint(c, tail_art, {"p": tail_ramp[1:]}, x=11, y=13 - tail_art.count("\n"), flip=flip)
-    _paint(c, body, {"B": ramp, "Y": belly, "P": RAMPS["pink"], "e": eye}, y=14 - body.count("\n"), flip=flip)
-    _paint(c, ear, {"B": _paler(ramp), "P": RAMPS["pink"]}, x=ear_x, y=ear_y - ear.count("\n"), flip=flip)
+    _paint(
+        c,
+        body,
+        {"B": ramp, "Y": belly, "P": RAMPS["pink"], "e": eye},
+        y=14 - body.count("\n"),
+        flip=flip,
+    )
+    _paint(
+        c,
+        ear,
+        {"B": _paler(ramp), "P": RAMPS["pink"]},
+        x=ear_x,
+        y=ear_y - ear.count("\n"),
+        flip=flip,
+    )
     return Look(
         _caption(_a(f"{pose} {colour} rat"), f"{ears} ears", f"a {tail} tail"),
         parts={"pose": pose, "ears": ears, "tail": tail, "facing": _facing(flip)},
@@ -835,11 +932,24 @@ def orc(c: Canvas, rng: Random) -> Look:
     flip = rng.random() < 0.5
     steel, brown = RAMPS["steel"], RAMPS["brown"]
     dark = _darker(ramp)
-    body = {"A": dark, "C": _darker(dark), "D": dark, "K": RAMPS["black"], "T": cloth, "B": _paler(ramp)}
+    body = {
+        "A": dark,
+        "C": _darker(dark),
+        "D": dark,
+        "K": RAMPS["black"],
+        "T": cloth,
+        "B": _paler(ramp),
+    }
     _paint(c, ORC_BODY, body)
     _paint(c, outfit_art, {"1": ramp, "p": brown, "s": cloth}, x=5, y=8)
     _paint(c, face_art, {"1": ramp, "e": eye[1:], "r": RAMPS["red"]}, x=5, y=3)
-    _paint(c, head_art, {"h": RAMPS["black"], "m": steel, "a": RAMPS["white"]}, x=4 if len(head_art) > 25 else 5, y=1)
+    _paint(
+        c,
+        head_art,
+        {"h": RAMPS["black"], "m": steel, "a": RAMPS["white"]},
+        x=4 if len(head_art) > 25 else 5,
+        y=1,
+    )
     _paint(c, item_art, {"a": steel, "p": brown}, x=1, y=2, flip=flip)
     return Look(
         _caption(_a(f"{face} {colour} orc"), head, outfit, item),
@@ -886,7 +996,13 @@ def zombie(c: Canvas, rng: Random) -> Look:
     arms, arm_art = _pick(rng, ZOMBIE_ARMS)
     legs, leg_art = _pick(rng, ZOMBIE_LEGS)
     flip = rng.random() < 0.5
-    skin = {"B": _paler(ramp), "e": RAMPS["yellow"], "h": RAMPS["black"], "P": RAMPS["pink"], "q": RAMPS["red"]}
+    skin = {
+        "B": _paler(ramp),
+        "e": RAMPS["yellow"],
+        "h": RAMPS["black"],
+        "P": RAMPS["pink"],
+        "q": RAMPS["red"],
+    }
     _paint(c, leg_art, {"P": trousers, "B": ramp}, x=6, y=14 - leg_art.count("\n"), flip=flip)
     _paint(
         c,
@@ -948,7 +1064,14 @@ def beholder(c: Canvas, rng: Random) -> Look:
     _paint(c, art, {}, x=4, y=11)
     return Look(
         _caption(_a(f"{colour} floating eye"), stalks, f"{_a(iris_colour)} iris", mouth),
-        parts={"body": body, "underside": hem, "stalks": stalks, "eye": eye, "gaze": gaze, "mouth": mouth},
+        parts={
+            "body": body,
+            "underside": hem,
+            "stalks": stalks,
+            "eye": eye,
+            "gaze": gaze,
+            "mouth": mouth,
+        },
         colours={"body": colour, "iris": iris_colour},
     )
 
@@ -1006,7 +1129,14 @@ def golem(c: Canvas, rng: Random) -> Look:
     _paint(c, GOLEM_BODY, {"T": ramp, "L": ramp, "R": _darker(ramp)}, x=4, y=5, shade="bevel")
     _paint(c, left_art, {"A": ramp}, x=1, y=1 if left == "raised" else 4, shade="bevel")
     _paint(c, right_art, {"A": ramp}, x=1, y=1 if right == "raised" else 4, flip=True, shade="bevel")
-    _paint(c, head_art, {"H": _paler(ramp), "e": glow}, x=5 if head == "flat" else 6, y=2, shade="bevel")
+    _paint(
+        c,
+        head_art,
+        {"H": _paler(ramp), "e": glow},
+        x=5 if head == "flat" else 6,
+        y=2,
+        shade="bevel",
+    )
     _paint(c, chest_art, {"x": glow, "m": RAMPS["lime"][1:]}, x=5, y=6)
     return Look(
         _caption(_a(f"{colour} golem"), f"a {head} head", f"{glow_colour} eyes", chest),
@@ -1165,8 +1295,19 @@ def treant(c: Canvas, rng: Random) -> Look:
             f"a {crown} crown" if not blobs else f"a {crown} {leaf_colour} crown",
             f"{fruit} fruit" if fruit != "no" else "",
         ),
-        parts={"crown": crown, "fruit": fruit, "roots": roots, "face": face, "left arm": left, "right arm": right},
-        colours={"leaves": leaf_colour if blobs else "none", "bark": bark_colour, "eyes": eye_colour},
+        parts={
+            "crown": crown,
+            "fruit": fruit,
+            "roots": roots,
+            "face": face,
+            "left arm": left,
+            "right arm": right,
+        },
+        colours={
+            "leaves": leaf_colour if blobs else "none",
+            "bark": bark_colour,
+            "eyes": eye_colour,
+        },
     )
 
 
@@ -1221,8 +1362,19 @@ def crab(c: Canvas, rng: Random) -> Look:
     _paint(c, eye_art, {"B": ramp}, x=4, y=top - 2)
     _paint(c, mouth_art, {"u": RAMPS["sky-blue"]}, x=6, y=11)
     return Look(
-        _caption(_a(f"{colour} crab"), f"a {shell} shell", f"{claws} claws" if claws == second else "uneven claws"),
-        parts={"shell": shell, "left claw": claws, "right claw": second, "legs": legs, "eyes": eyes, "mouth": mouth},
+        _caption(
+            _a(f"{colour} crab"),
+            f"a {shell} shell",
+            f"{claws} claws" if claws == second else "uneven claws",
+        ),
+        parts={
+            "shell": shell,
+            "left claw": claws,
+            "right claw": second,
+            "legs": legs,
+            "eyes": eyes,
+            "mouth": mouth,
+        },
         colours={"shell": colour},
     )
 
@@ -1243,8 +1395,17 @@ B... | BB..   | ....
 .B.. | ..B.   | .B..
 .B.. | ..B.   | ..B.
 """)
-BEE_BODIES = {"plump": (9, 9.5, 4.6, 4), "slim": (9.5, 9.5, 4.4, 3), "drooping": (9, 10.2, 3.8, 4.3)}
-BEE_STRIPES = {"two": [7, 8, 11, 12], "three": [6, 9, 12], "one": [8, 9], "thick": [7, 8, 10, 11, 13]}
+BEE_BODIES = {
+    "plump": (9, 9.5, 4.6, 4),
+    "slim": (9.5, 9.5, 4.4, 3),
+    "drooping": (9, 10.2, 3.8, 4.3),
+}
+BEE_STRIPES = {
+    "two": [7, 8, 11, 12],
+    "three": [6, 9, 12],
+    "one": [8, 9],
+    "thick": [7, 8, 10, 11, 13],
+}
 
 
 def bee(c: Canvas, rng: Random) -> Look:
@@ -1272,8 +1433,18 @@ def bee(c: Canvas, rng: Random) -> Look:
     _paint(c, rng.choice(["w#\n##", "##\n##", "#.\n##", "..\n##"]), {}, x=2, y=8, flip=flip)
     _paint(c, wing, {"a": wing_ramp}, x=5, flip=flip)
     return Look(
-        _caption(_a(f"{body} {colour} bee"), f"{wings} {wing_colour} wings", f"{stripes} {stripe_colour} stripes"),
-        parts={"body": body, "wings": wings, "feelers": feelers, "stripes": stripes, "facing": _facing(flip)},
+        _caption(
+            _a(f"{body} {colour} bee"),
+            f"{wings} {wing_colour} wings",
+            f"{stripes} {stripe_colour} stripes",
+        ),
+        parts={
+            "body": body,
+            "wings": wings,
+            "feelers": feelers,
+            "stripes": stripes,
+            "facing": _facing(flip),
+        },
         colours={"body": colour, "stripes": stripe_colour, "wings": wing_colour},
     )
 
@@ -1469,7 +1640,13 @@ def mimic(c: Canvas, rng: Random) -> Look:
     _paint(c, MIMIC_CHEST, {"W": wood, "m": metal[1:]}, y=9)
     lock = rng.choice(["square", "keyhole", "none"])
     if lock != "none" and not tongue:
-        _paint(c, "mmnn\nm##n\nn##n" if lock == "square" else ".mn.\nm##n\n.nn.", {"m": metal}, x=6, y=9)
+        _paint(
+            c,
+            "mmnn\nm##n\nn##n" if lock == "square" else ".mn.\nm##n\n.nn.",
+            {"m": metal},
+            x=6,
+            y=9,
+        )
     _paint(c, tongue_art, {"p": RAMPS["pink"][1:]}, x=rng.choice([3, 6, 9]), y=9)
     return Look(
         _caption(
@@ -1478,7 +1655,14 @@ def mimic(c: Canvas, rng: Random) -> Look:
             f"{eyes} eyes" if eyes != "one" else "one eye",
             tongue,
         ),
-        parts={"lid": lid, "teeth": teeth, "eyes": eyes, "tongue": tongue or "none", "lock": lock, "feet": feet},
+        parts={
+            "lid": lid,
+            "teeth": teeth,
+            "eyes": eyes,
+            "tongue": tongue or "none",
+            "lock": lock,
+            "feet": feet,
+        },
         colours={"wood": wood_colour, "metal": metal_colour, "eyes": eye_colour},
     )
 
@@ -1566,7 +1750,14 @@ def imp(c: Canvas, rng: Random) -> Look:
         _paint(c, FORK, {"a": RAMPS["steel"][1:2] + RAMPS["brown"][:4]}, x=1, y=5, flip=flip)
     return Look(
         _caption(_a(f"{pose} {colour} imp"), f"{horns} horns", f"{_a(tail)} tail", fork),
-        parts={"horns": horns, "face": face, "wings": wings, "pose": pose, "tail": tail, "fork": fork or "none"},
+        parts={
+            "horns": horns,
+            "face": face,
+            "wings": wings,
+            "pose": pose,
+            "tail": tail,
+            "fork": fork or "none",
+        },
         colours={"skin": colour, "wings": wing_colour},
     )
 
@@ -1612,7 +1803,14 @@ def octopus(c: Canvas, rng: Random) -> Look:
     arm_text = f"{arms} arms" if arms == right_arms else f"{arms} and {right_arms} arms"
     return Look(
         _caption(_a(f"{marks} {colour} octopus"), arm_text, f"a {head} head"),
-        parts={"left arms": arms, "right arms": right_arms, "head": head, "eyes": eyes, "mouth": mouth, "marks": marks},
+        parts={
+            "left arms": arms,
+            "right arms": right_arms,
+            "head": head,
+            "eyes": eyes,
+            "mouth": mouth,
+            "marks": marks,
+        },
         colours={"skin": colour},
     )
 

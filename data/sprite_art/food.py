@@ -104,7 +104,8 @@ def _plugged(draw: Callable[[Canvas, Random], Look]) -> Callable[[Canvas, Random
         c.erase(CORNERS)  # an outline around them would cut off the picture's own corners
         solid = np.pad(_grow(c.filled), 1, constant_values=True)
         gaps = ~solid[1:-1, 1:-1] & solid[:-2, 1:-1] & solid[2:, 1:-1] & solid[1:-1, :-2] & solid[1:-1, 2:]
-        for y, x in zip(*np.nonzero(gaps), strict=True):  # a gap in the picture's border is closed from inside
+        # a gap in the picture's border is closed from inside
+        for y, x in zip(*np.nonzero(gaps), strict=True):
             c.stamp("#", {}, min(max(x, 1), SIZE - 2), min(max(y, 1), SIZE - 2))
         return look
 
@@ -152,13 +153,22 @@ def apple(c: Canvas, rng: Random) -> Look:
     if blush != "none":
         cheek = ellipse(4, 9, 2.2, 3.2) if blush == "left" else ellipse(11.5, rng.choice([9, 10, 11]), 3.8, 4.6)
         _recolour(c, cheek, RAMPS[colour], RAMPS["orange" if colour == "red" else "red"])
-    c.stamp(rng.choice(["11\n1.", "11", "1\n1", ".1\n1."]), {"1": CREAM}, rng.choice([4, 5]), rng.choice([6, 7]))
+    c.stamp(
+        rng.choice(["11\n1.", "11", "1\n1", ".1\n1."]),
+        {"1": CREAM},
+        rng.choice([4, 5]),
+        rng.choice([6, 7]),
+    )
     top = max(int(np.nonzero(body[:, 7])[0][0]), 4)
     bite, row = rng.choice(["none", "none", "left", "right", "both"]), rng.choice([8, 9, 10])
     for side in {"none": [], "both": ["left", "right"]}.get(bite, [bite]):
         _bite(c, body, side, row, CREAM, rng.choice([2.2, 3.1]))
     stem, lean = rng.choice([("straight", 0), ("bent left", -1), ("bent right", 1)])
-    c.fill(line((7, top), (7, top - 1), (7 + lean, top - 3)) | box(7, top - 1, 7, top + 1), RAMPS["brown"], 3)
+    c.fill(
+        line((7, top), (7, top - 1), (7 + lean, top - 3)) | box(7, top - 1, 7, top + 1),
+        RAMPS["brown"],
+        3,
+    )
     leaf = _leaf(c, rng, 7, top - 3)
     state = {"none": "", "both": "half-eaten "}.get(bite, "bitten ")
     parts = {"shape": shape, "bite": bite, "leaf": leaf, "stem": stem}
@@ -227,7 +237,10 @@ PEAR_BLUSHES = {"green": "lime", "lime": "yellow", "yellow": "orange", "gold": "
 
 
 def pear(c: Canvas, rng: Random) -> Look:
-    colour, blush = rng.choice(["lime", "yellow", "gold", "green"]), rng.choice(["none", "left", "right"])
+    colour, blush = (
+        rng.choice(["lime", "yellow", "gold", "green"]),
+        rng.choice(["none", "left", "right"]),
+    )
     shape, flip = rng.choice(list(PEARS)), rng.random() < 0.5
     body = _mask(PEARS[shape], flip=flip)
     body = _shift(body, 0, 14 - int(np.nonzero(body)[0].max()))
@@ -347,10 +360,21 @@ X...XXXXX...X.
 
 
 def banana(c: Canvas, rng: Random) -> Look:
-    colour, tip = rng.choice(["yellow", "yellow", "gold", "lime"]), rng.choice(["brown", "green", "black", "gold"])
-    form, flip = rng.choice(2 * ["one", "straight", "bunch", "hand"] + ["peeled", "half-eaten"]), rng.random() < 0.5
+    colour, tip = (
+        rng.choice(["yellow", "yellow", "gold", "lime"]),
+        rng.choice(["brown", "green", "black", "gold"]),
+    )
+    form, flip = (
+        rng.choice(2 * ["one", "straight", "bunch", "hand"] + ["peeled", "half-eaten"]),
+        rng.random() < 0.5,
+    )
     art = BANANAS[form]
-    for chars, ramp in (("X", RAMPS[colour]), ("Y", RAMPS[colour]), ("Z", RAMPS[colour]), ("p", CREAM)):
+    for chars, ramp in (
+        ("X", RAMPS[colour]),
+        ("Y", RAMPS[colour]),
+        ("Z", RAMPS[colour]),
+        ("p", CREAM),
+    ):
         c.fill(_mask(art, chars, flip=flip), _light(ramp), "bevel")
     c.fill(_mask(art, "t", flip=flip), RAMPS[tip], 3)
     room = _shrink(_mask(art, "X", flip=flip)) | _shrink(_mask(art, "Y", flip=flip))
@@ -361,12 +385,19 @@ def banana(c: Canvas, rng: Random) -> Look:
     for x, y in spots:
         c.fill(box(x, y, x + 1, y), RAMPS["brown"], shade)
     words = {"bunch": "pair of bananas", "hand": "bunch of bananas", "one": "banana"}.get(form, f"{form} banana")
-    parts = {"form": form, "side": "left" if flip else "right", "spots": "some" if spots else "none"}
+    parts = {
+        "form": form,
+        "side": "left" if flip else "right",
+        "spots": "some" if spots else "none",
+    }
     return Look(_a(f"{'spotted ' if spots else ''}{colour} {words}"), parts, {"peel": colour, "tip": tip})
 
 
 def cherries(c: Canvas, rng: Random) -> Look:
-    colour, stem = rng.choice(["red", "red", "magenta", "orange"]), rng.choice(["green", "lime", "brown"])
+    colour, stem = (
+        rng.choice(["red", "red", "magenta", "orange"]),
+        rng.choice(["green", "lime", "brown"]),
+    )
     number, r = rng.choice([("two", 3.5), ("two", 3.0), ("two", 3.3), ("three", 2.5)])
     join = (rng.choice([6, 7, 8, 9]), rng.choice([1, 2]))
     low, high = rng.choice([10.5, 11]), rng.choice([8.5, 9.5, 10.5])
@@ -380,7 +411,11 @@ def cherries(c: Canvas, rng: Random) -> Look:
         _ball(c, x, y, r, RAMPS[colour])
         c.stamp("ww\nw." if r > 3 else "w\nw", {}, round(x - r / 2), round(y - r / 2))
     leaf = _leaf(c, rng, *join, ("none", "left", "right"))
-    return Look(f"{number} {colour} cherries", {"number": number, "leaf": leaf}, {"fruit": colour, "stem": stem})
+    return Look(
+        f"{number} {colour} cherries",
+        {"number": number, "leaf": leaf},
+        {"fruit": colour, "stem": stem},
+    )
 
 
 BUNCHES = {  # centres of the grapes, from the back to the front
@@ -492,14 +527,24 @@ def strawberry(c: Canvas, rng: Random) -> Look:
                 c.fill(box(x, y, x, y), RAMPS[colour], 3)
     bite = rng.choice(["none", "none", "left", "right"])
     if bite != "none":
-        _bite(c, body, bite, rng.choice([8, 9, 10]), _light(RAMPS["pink"]), rng.choice([2.2, 2.7, 3.3]))
+        _bite(
+            c,
+            body,
+            bite,
+            rng.choice([8, 9, 10]),
+            _light(RAMPS["pink"]),
+            rng.choice([2.2, 2.7, 3.3]),
+        )
     c.stamp(CAPS[cap], {"g": RAMPS[leaf]}, 1, 1, flip)
     words = f"{'bitten ' if bite != 'none' else ''}{colour} strawberry"
     return Look(_a(words), {"shape": shape, "cap": cap, "bite": bite}, {"fruit": colour, "leaves": leaf})
 
 
 def watermelon(c: Canvas, rng: Random) -> Look:
-    colour, rind = rng.choice(["red", "red", "red", "yellow", "orange"]), rng.choice(["green", "lime", "teal"])
+    colour, rind = (
+        rng.choice(["red", "red", "red", "yellow", "orange"]),
+        rng.choice(["green", "lime", "teal"]),
+    )
     seed, striped = rng.choice(["black", "brown"]), rng.random() < 0.5
     form, flip = rng.choice(["half round", "wedge", "tilted"]), rng.random() < 0.5
     if form == "half round":
@@ -509,7 +554,13 @@ def watermelon(c: Canvas, rng: Random) -> Look:
         x, y, rx, ry = 7.5, 0, 13, rng.choice([13.4, 14.4])
         cut = polygon((7, 1), (8, 1), (8 + w, 11), (8 + w, 14), (7 - w, 14), (7 - w, 11))
     else:
-        x, y, rx, ry, cut = 6, 6, 8.3, rng.choice([7.3, 8.3]), polygon((1, 12), (12, 1), (14, 3), (14, 14), (3, 14))
+        x, y, rx, ry, cut = (
+            6,
+            6,
+            8.3,
+            rng.choice([7.3, 8.3]),
+            polygon((1, 12), (12, 1), (14, 3), (14, 14), (3, 14)),
+        )
     outer, pith, flesh = (_flip(ellipse(x, y, rx - d, ry - d) & cut, flip) for d in (0, 1.3, 2.4))
     c.fill(outer, RAMPS[rind], 2)
     c.fill(outer & ~_shift(outer, -1, -1), RAMPS[rind], 3)
@@ -583,7 +634,11 @@ def pineapple(c: Canvas, rng: Random) -> Look:
         if rng.random() < 0.5:
             c.rgb[spot] = tones[0]
     c.stamp(CROWNS[crown], {"g": RAMPS[leaf]}, 2, 1, flip)
-    return Look(_a(f"{shape} {colour} pineapple"), {"shape": shape, "crown": crown}, {"skin": colour, "leaves": leaf})
+    return Look(
+        _a(f"{shape} {colour} pineapple"),
+        {"shape": shape, "crown": crown},
+        {"skin": colour, "leaves": leaf},
+    )
 
 
 SLICES = {  # rind tones 1 to 5, p: pith
@@ -617,7 +672,10 @@ SLICES = {  # rind tones 1 to 5, p: pith
 
 
 def lemon(c: Canvas, rng: Random) -> Look:
-    colour, form = rng.choice(["yellow", "gold"]), rng.choice(["whole", "whole", "whole", "sliced", "with a slice"])
+    colour, form = (
+        rng.choice(["yellow", "gold"]),
+        rng.choice(["whole", "whole", "whole", "sliced", "with a slice"]),
+    )
     flip, tilt, ry = rng.random() < 0.5, rng.choice([0, 1]), rng.choice([4.2, 4.7, 5.2])
     legend = {"1": RAMPS[colour], "p": CREAM[0]}
     body = ellipse(7.5, 8.5, rng.choice([5.3, 5.7]), ry)
@@ -631,7 +689,12 @@ def lemon(c: Canvas, rng: Random) -> Look:
     else:
         c.fill(body, RAMPS[colour])
         for x, y in _some(rng, [(3, 9), (5, 11), (6, 9), (8, 11), (8, 8), (10, 9), (9, 6), (11, 7)], 0.45):
-            _recolour(c, box(x, y, x + 1, y) & _shrink(body), RAMPS[colour], RAMPS[colour][1:] + RAMPS[colour][4:])
+            _recolour(
+                c,
+                box(x, y, x + 1, y) & _shrink(body),
+                RAMPS[colour],
+                RAMPS[colour][1:] + RAMPS[colour][4:],
+            )
         c.stamp(".ww\nww.", {}, rng.choice([4, 5]), 6)
     if form == "whole":
         leaf = _leaf(c, rng, rng.choice([6, 7, 8]), 2, ("none", "left", "right"))
@@ -721,7 +784,10 @@ CARROTS = {
 
 
 def carrot(c: Canvas, rng: Random) -> Look:
-    colour, leaf = rng.choice(["orange", "orange", "orange", "yellow", "purple"]), rng.choice(["green", "lime"])
+    colour, leaf = (
+        rng.choice(["orange", "orange", "orange", "yellow", "purple"]),
+        rng.choice(["green", "lime"]),
+    )
     shape, tops, flip = rng.choice(list(CARROTS)), rng.choice(list(CARROT_TOPS)), rng.random() < 0.5
     body = _mask(CARROTS[shape], y=5, flip=flip)
     c.fill(body, RAMPS[colour])
@@ -949,7 +1015,11 @@ def pumpkin(c: Canvas, rng: Random) -> Look:
     top = max(3, int(np.nonzero(middle)[0].min()))
     c.stamp(PUMPKIN_STEMS[stem], {"g": RAMPS[stem_colour]}, 6, top - 2)
     leaf = _leaf(c, rng, 7, top - 1)
-    return Look(_a(f"{shape} {colour} pumpkin"), {"shape": shape, "stem": stem, "leaf": leaf}, {"skin": colour})
+    return Look(
+        _a(f"{shape} {colour} pumpkin"),
+        {"shape": shape, "stem": stem, "leaf": leaf},
+        {"skin": colour},
+    )
 
 
 MUSHROOMS = {  # radii of the dome, row of its lower edge, half the width of the stem
@@ -977,7 +1047,11 @@ def _one_mushroom(c: Canvas, x: float, size: tuple[float, float, int, float], fo
 
 def mushroom(c: Canvas, rng: Random) -> Look:
     colour, foot = rng.choice(["brown", "tan", "red", "white", "orange"]), rng.choice([0, 1, 1.6])
-    number, shape, flip = rng.choice(["one", "one", "two"]), rng.choice(list(MUSHROOMS)), rng.random() < 0.5
+    number, shape, flip = (
+        rng.choice(["one", "one", "two"]),
+        rng.choice(list(MUSHROOMS)),
+        rng.random() < 0.5,
+    )
     ramp, x = _light(RAMPS["white"]) if colour == "white" else RAMPS[colour], 7.5
     size = (*MUSHROOMS[shape][:3], MUSHROOMS[shape][3] + rng.choice([-0.5, 0, 0.5]))
     if number == "two":
@@ -993,7 +1067,12 @@ def mushroom(c: Canvas, rng: Random) -> Look:
         _one_mushroom(c, 11.5 if flip else 3.5, little, rng.choice([0, 0.6]), ramp)
     grass = rng.choice(["none", "left", "right", "both"])
     for side in {"none": [], "both": ["left", "right"]}.get(grass, [grass]):
-        c.stamp(rng.choice(["g.h\nhgi", ".g.\nghi"]), {"g": RAMPS["green"]}, 3 if side == "left" else 10, 13)
+        c.stamp(
+            rng.choice(["g.h\nhgi", ".g.\nghi"]),
+            {"g": RAMPS["green"]},
+            3 if side == "left" else 10,
+            13,
+        )
         c.fill(box(5, 14, 10, 14), RAMPS["green"], 2)
     words = f"two mushrooms with {colour} caps" if number == "two" else f"{_a(shape)} mushroom with {_a(colour)} cap"
     return Look(words, {"number": number, "shape": shape, "grass": grass}, {"cap": colour})
@@ -1143,7 +1222,10 @@ HOLES = ("43\n33", "44\n43\n33", "443\n433\n.33", "43")
 
 
 def cheese(c: Canvas, rng: Random) -> Look:
-    colour, rind = rng.choice(["yellow", "gold", "orange"]), rng.choice(["red", "orange", "brown", "white"])
+    colour, rind = (
+        rng.choice(["yellow", "gold", "orange"]),
+        rng.choice(["red", "orange", "brown", "white"]),
+    )
     form, flip = rng.choice(list(CHEESES)), rng.random() < 0.5
     art = CHEESES[form]
     y, ramp = 15 - _height(art), RAMPS[colour]
@@ -1161,7 +1243,11 @@ def cheese(c: Canvas, rng: Random) -> Look:
         x = rng.choice([4, 6, 8])
         c.erase(ellipse(x, 14.5, 1.6, 2))
     words = f"wedge of {'blue' if blue else colour} cheese"
-    return Look(_a(words), {"form": form, "holes": "blue" if blue else "plain"}, {"cheese": colour, "rind": rind})
+    return Look(
+        _a(words),
+        {"form": form, "holes": "blue" if blue else "plain"},
+        {"cheese": colour, "rind": rind},
+    )
 
 
 TAILS = {
@@ -1194,7 +1280,12 @@ XXX.
 XX..
 """,
 }
-FINS = {"tall": ((7, -2), (8, -2)), "long": ((4, -1), (10, -1)), "low": ((6, -1), (9, 0)), "two": ((5, 0), (6, -1))}
+FINS = {
+    "tall": ((7, -2), (8, -2)),
+    "long": ((4, -1), (10, -1)),
+    "low": ((6, -1), (9, 0)),
+    "two": ((5, 0), (6, -1)),
+}
 FISH_MARKS = {  # where they may lie, width and tone
     "stripes": ([(5, 6), (5, 7), (7, 5), (7, 6), (7, 7)], 0, 3),
     "scales": ([(5, 7), (7, 6), (7, 8), (4, 8), (9, 5)], 1, 0),
@@ -1206,7 +1297,11 @@ def fish(c: Canvas, rng: Random) -> Look:
     colour = rng.choice(["sky-blue", "blue", "orange", "pink", "steel", "teal", "red", "lime"])
     belly, flip = rng.choice(["white", "yellow", "tan"]), rng.random() < 0.5
     shape, ry = rng.choice([("slim", 3.2), ("plump", 4.2), ("round", 5.1)])
-    tail, fin, pattern = rng.choice(list(TAILS)), rng.choice(list(FINS)), rng.choice(list(FISH_MARKS))
+    tail, fin, pattern = (
+        rng.choice(list(TAILS)),
+        rng.choice(list(FINS)),
+        rng.choice(list(FISH_MARKS)),
+    )
     body = ellipse(9, 8, 5.5, ry) | polygon((3, 7), (7, 9 - ry), (7, 7 + ry), (3, 8))
     (x0, y0), (x1, y1) = FINS[fin]
     fins = polygon((x0, 8 - ry + y0), (x1, 8 - ry + y1), (11, 8), (6, 8))
@@ -1309,7 +1404,11 @@ def drumstick(c: Canvas, rng: Random) -> Look:
         at = 7 if bite != "top" else rng.choice([9, 10]) if not flip else rng.choice([5, 6])
         _bite(c, body, bite, at, RAMPS["pale skin"], rng.choice([1.8, 2.6]))
     words = "thick piece of meat on the bone" if form == "thick joint" else form
-    return Look(_a(f"{'bitten ' * (bite != 'none')}{roast} {words}"), {"form": form, "bite": bite}, {"meat": roast})
+    return Look(
+        _a(f"{'bitten ' * (bite != 'none')}{roast} {words}"),
+        {"form": form, "bite": bite},
+        {"meat": roast},
+    )
 
 
 EGG_LOBES = ((4, 4), (11, 4), (4, 11), (11, 11), (3.5, 7.5), (11.5, 7.5), (7.5, 11.5), (7.5, 3.5))
@@ -1325,14 +1424,21 @@ def egg(c: Canvas, rng: Random) -> Look:
     c.fill(white, RAMPS["white"], 0)
     c.fill(white & ~_shift(white, -1, -1), rim, 1)
     x, y = rng.choice([(7, 7), (7.5, 7.5), (8, 7), (7, 8)])
-    for dx, dy, r in {"one": [(0, 0, rng.choice([3, 3.5]))], "two": [(-2.5, -1, 2.5), (2.5, 1, 2.5)]}[yolks]:
+    for dx, dy, r in {
+        "one": [(0, 0, rng.choice([3, 3.5]))],
+        "two": [(-2.5, -1, 2.5), (2.5, 1, 2.5)],
+    }[yolks]:
         _ball(c, x + dx, y + dy, r, _light(RAMPS[yolk]), RAMPS["white"][1])
         c.stamp("ww\nw.", {}, round(x + dx - r / 2), round(y + dy - r / 2))
     spice, herb = rng.choice([("none", ""), ("herbs", "green"), ("pepper", "black")])
     for x, y in _some(rng, [(3, 5), (11, 4), (4, 11), (11, 11), (8, 12)], 0.5) if herb else ():
         c.fill(box(x, y, x + 1, y) & _shrink(white), RAMPS[herb], 2)
     words = f"a fried egg with {yolks} {yolk} yolk{'s' * (yolks == 'two')}" + (f" and {spice}" if herb else "")
-    return Look(words, {"yolks": yolks, "edge": edge, "lobes": str(len(lobes)), "spice": spice}, {"yolk": yolk})
+    return Look(
+        words,
+        {"yolks": yolks, "edge": edge, "lobes": str(len(lobes)), "spice": spice},
+        {"yolk": yolk},
+    )
 
 
 FLAVOURS = {
@@ -1374,7 +1480,11 @@ def _topping(c: Canvas, name: str, x: int, y: int) -> None:
 def cake(c: Canvas, rng: Random) -> Look:
     icing, filling = rng.choice(list(FLAVOURS)), rng.choice(["strawberry", "vanilla", "chocolate"])
     sponge, flip = rng.choice(["golden", "dark", "pale"]), rng.random() < 0.5
-    for char, tone, ramp in ("s", 1, CRUSTS[sponge]), ("f", 1, FLAVOURS[filling]), ("it", 2, FLAVOURS[icing]):
+    for char, tone, ramp in (
+        ("s", 1, CRUSTS[sponge]),
+        ("f", 1, FLAVOURS[filling]),
+        ("it", 2, FLAVOURS[icing]),
+    ):
         c.fill(_mask(CAKE, char, y=4, flip=flip), ramp, tone)
     c.fill(_mask(CAKE, "t", y=4, flip=flip), FLAVOURS[icing], 1)
     c.fill(box(1, 14, 14, 14), CRUSTS[sponge], 2)
@@ -1438,12 +1548,28 @@ def doughnut(c: Canvas, rng: Random) -> Look:
         top |= box(x, 10, x + 1, 13) & ellipse(7.5, 7.5, rx - 0.8, ry - 0.8)
     c.fill(top & ring, FLAVOURS[glaze])
     topping = rng.choice(["sprinkles", "sprinkles", "stripes", "plain"])
-    places = [(3, 5), (5, 3), (8, 2), (11, 4), (12, 7), (11, 10), (8, 11), (4, 11), (3, 8), (10, 6), (5, 6)]
+    places = [
+        (3, 5),
+        (5, 3),
+        (8, 2),
+        (11, 4),
+        (12, 7),
+        (11, 10),
+        (8, 11),
+        (4, 11),
+        (3, 8),
+        (10, 6),
+        (5, 6),
+    ]
     for x, y in _some(rng, places, 0.65) if topping == "sprinkles" else ():
         colour = rng.choice([name for name in ("red", "yellow", "sky-blue", "lime", "white") if name != glaze])
         c.fill(box(x, y, x + 1, y) & top & ring, RAMPS[colour], 1)
     for x in range(rng.randrange(3, 6), 14, 3) if topping == "stripes" else ():
-        c.fill(line((x, 1), (x - 2, 13)) & top & ring, RAMPS["brown"] if glaze == "vanilla" else CREAM, 1)
+        c.fill(
+            line((x, 1), (x - 2, 13)) & top & ring,
+            RAMPS["brown"] if glaze == "vanilla" else CREAM,
+            1,
+        )
     bite = rng.choice(["none", "none", "left", "right", "top", "bottom"])
     if bite != "none":
         _bite(c, ring, bite, rng.choice([7, 8]), CREAM, rng.choice([2, 2.6]))
@@ -1473,7 +1599,12 @@ STACKS = (  # from the bottom up
     ("lettuce", "meat", "tomato"),
     ("meat", "lettuce", "meat"),
 )
-BUNS = {"golden": CRUST, "light": (CREAM[1], *CRUST[:4]), "orange": RAMPS["orange"], "pale": RAMPS["tan"]}
+BUNS = {
+    "golden": CRUST,
+    "light": (CREAM[1], *CRUST[:4]),
+    "orange": RAMPS["orange"],
+    "pale": RAMPS["tan"],
+}
 
 
 def burger(c: Canvas, rng: Random) -> Look:
@@ -1488,7 +1619,11 @@ def burger(c: Canvas, rng: Random) -> Look:
     dome = ellipse(7.5, y, 7, y - top + 0.5) | box(2, y - 2, 13, y - 2) | box(1, y - 1, 14, y - 1)
     dome &= box(1, 1, 14, y - 1)
     c.fill(dome, BUNS[bun])
-    seeds = _some(rng, [(4, y - 3), (7, y - 4), (10, y - 3), (6, y - 2), (9, y - 2)], rng.choice([0.3, 0.6, 0.8]))
+    seeds = _some(
+        rng,
+        [(4, y - 3), (7, y - 4), (10, y - 3), (6, y - 2), (9, y - 2)],
+        rng.choice([0.3, 0.6, 0.8]),
+    )
     for x, row in seeds:
         c.fill(box(x, row, x + 1, row) & _shrink(dome), CREAM, 0)
     bite = rng.choice(["none", "none", "left", "right"])
@@ -1529,14 +1664,21 @@ XX..........XX
 
 
 def pizza(c: Canvas, rng: Random) -> Look:
-    crust, edge, flip = rng.choice(["golden", "light", "brown"]), rng.choice(list(CRUST_EDGES)), rng.random() < 0.5
+    crust, edge, flip = (
+        rng.choice(["golden", "light", "brown"]),
+        rng.choice(list(CRUST_EDGES)),
+        rng.random() < 0.5,
+    )
     cheese_colour, tip = rng.choice(["yellow", "gold"]), rng.choice([6, 7.5, 9])
     ramp, piece = RAMPS[cheese_colour], polygon((1, 4), (14, 4), (tip + 0.5, 14), (tip - 0.5, 14))
     c.fill(piece, ramp, 1)
     c.fill(piece & ~_shift(piece, -1, 0), ramp, 2)
     c.fill(piece & box(1, 4, 14, 4), RAMPS["red"], 2)
     c.fill(_mask(CRUST_EDGES[edge], flip=flip), (CRUSTS | BUNS)[crust])
-    toppings = [rng.choice(["salami", "salami", "tomato", "mushrooms"]), rng.choice(list(PIZZA_TOPPINGS))]
+    toppings = [
+        rng.choice(["salami", "salami", "tomato", "mushrooms"]),
+        rng.choice(list(PIZZA_TOPPINGS)),
+    ]
     for number, (x, y) in enumerate([(3, 5), (9, 5), (round(tip) - 1, 9)]):
         art, colour = PIZZA_TOPPINGS[toppings[number % 2]]
         _stamp_on(c, piece, art, RAMPS[colour], x + rng.choice([-1, 0]), y + rng.choice([0, 1]))

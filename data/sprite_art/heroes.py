@@ -76,7 +76,8 @@ class Hero:
         self.skin, self.hair = rng.choice(SKINS), rng.choice(hairs)
         self.style, self.fringe = rng.choice(styles.split()), rng.choice(list(FRINGES))
         self.beard = rng.choice(beards.split(", ")) if self.style in ("short", "shaved") else "none"
-        self.eyes = "wide" if self.skin == "dark skin" else rng.choice(list(EYES))  # so that they show on any skin
+        # so that they show on any skin
+        self.eyes = "wide" if self.skin == "dark skin" else rng.choice(list(EYES))
         self.side = rng.choice(["left", "right"])  # of the picture, where the main item is held
         self.other_side = "right" if self.side == "left" else "left"
         self.x = 1 if self.side == "left" else -1
@@ -87,7 +88,11 @@ class Hero:
     def dress(self, clothes: str, second: str, trim: str, dark: bool = False) -> None:
         """Choose the cloths; ``dark`` takes the first one tone darker, for people of the night."""
         ramp = RAMPS[clothes]
-        self.legend |= {"1": (*ramp[1:], ramp[-1]) if dark else ramp, "a": RAMPS[second], "A": RAMPS[trim]}
+        self.legend |= {
+            "1": (*ramp[1:], ramp[-1]) if dark else ramp,
+            "a": RAMPS[second],
+            "A": RAMPS[trim],
+        }
         self.colours |= {"clothes": clothes, "second": second, "trim": trim}
 
     def put(self, art: str, x: int, y: int, flip: bool = False) -> None:
@@ -248,7 +253,11 @@ def knight(c: Canvas, rng: Random) -> Look:
     h = Hero(c, rng, "short short bob long braids shaved", "none, none, beard, moustache")
     colour = _pick(rng, "red blue green purple gold sky-blue")
     h.dress(colour, "steel", colour)
-    helmet, plume, shield = rng.choice(list(HELMETS)), rng.choice(list(PLUMES)), rng.choice([*SHIELDS, "none"])
+    helmet, plume, shield = (
+        rng.choice(list(HELMETS)),
+        rng.choice(list(PLUMES)),
+        rng.choice([*SHIELDS, "none"]),
+    )
     dress = rng.choice(["armour", "tabard"])
     h.body(CLOTHES[dress])
     h.head()
@@ -260,7 +269,16 @@ def knight(c: Canvas, rng: Random) -> Look:
     clothes = "steel armour" if dress == "armour" else f"{_a(colour)} tabard"
     items = "a sword" if shield == "none" else f"a sword and {_a(colour)} shield"
     hair_seen = h.style in ("bob", "long", "braids") or h.beard != "none"
-    return h.look("knight", clothes, items, hair_seen, headgear=helmet, plume=plume, shield=shield, outfit=dress)
+    return h.look(
+        "knight",
+        clothes,
+        items,
+        hair_seen,
+        headgear=helmet,
+        plume=plume,
+        shield=shield,
+        outfit=dress,
+    )
 
 
 WIZARD_HATS = _sheet(
@@ -417,7 +435,8 @@ def priest(c: Canvas, rng: Random) -> Look:
     h = Hero(c, rng, "short short bob long curly", "none, none, beard, long beard")
     colour = _pick(rng, "gold red purple blue green")
     h.dress("white", "gold", colour)
-    mitres = [*MITRES] if h.hair == "blond hair" else [*MITRES, "halo"]  # gold is lost around blond hair
+    # gold is lost around blond hair
+    mitres = [*MITRES] if h.hair == "blond hair" else [*MITRES, "halo"]
     mitre, item = rng.choice(mitres), rng.choice([*HOLY, "holy book"])
     h.body(CLOTHES["vestment"])
     h.head()
@@ -460,7 +479,11 @@ def viking(c: Canvas, rng: Random) -> Look:
     h = Hero(c, rng, "short short short braids braids long", "beard, long beard, forked beard", hairs)
     colour = _pick(rng, "red blue green orange teal")
     h.dress(colour, _pick(rng, "brown grey tan"), _pick(rng, "red yellow sky-blue green"))
-    horns, axe, shield = rng.choice(list(HORNS)), rng.choice(list(AXES)), rng.choice(["round", "none"])
+    horns, axe, shield = (
+        rng.choice(list(HORNS)),
+        rng.choice(list(AXES)),
+        rng.choice(["round", "none"]),
+    )
     h.body(CLOTHES["furs"])
     h.head()
     h.put(HORNS[horns], 2, 1)
@@ -499,7 +522,11 @@ FGGH  .GH.  .GH.
 def monarch(c: Canvas, rng: Random) -> Look:
     h = Hero(c, rng, "short short bob long long curly braids", "none, beard, long beard, moustache")
     colour = _pick(rng, "red purple blue magenta green")
-    h.dress(colour, _pick(rng, "red sky-blue purple white", colour), _pick(rng, "red sky-blue lime magenta"))
+    h.dress(
+        colour,
+        _pick(rng, "red sky-blue purple white", colour),
+        _pick(rng, "red sky-blue lime magenta"),
+    )
     crown, sceptre = rng.choice(list(CROWNS)), rng.choice(list(SCEPTRES))
     h.body(CLOTHES["ermine"])
     h.head()
@@ -534,7 +561,11 @@ def pirate(c: Canvas, rng: Random) -> Look:
     h = Hero(c, rng, "short short bob long braids curly", "none, beard, beard, forked beard, moustache")
     coat, stripes = _pick(rng, "black black brown blue red"), _pick(rng, "red blue orange teal")
     h.dress(coat, _pick(rng, "blue brown black"), stripes, dark=coat != "black")
-    hat, outfit, patch = rng.choice(list(PIRATE_HATS)), rng.choice(["coat", "striped shirt"]), rng.choice([*PATCHES])
+    hat, outfit, patch = (
+        rng.choice(list(PIRATE_HATS)),
+        rng.choice(["coat", "striped shirt"]),
+        rng.choice([*PATCHES]),
+    )
     h.body(CLOTHES[outfit])
     h.head()
     h.put(PATCHES[patch], 5, 5)
@@ -619,7 +650,10 @@ LLMMN  KMMQ  LLMM
 
 def farmer(c: Canvas, rng: Random) -> Look:
     h = Hero(c, rng, "short short bob long braids curly", "none, none, beard, moustache")
-    shirt, trousers = _pick(rng, "red green white orange sky-blue pink"), _pick(rng, "blue blue brown teal")
+    shirt, trousers = (
+        _pick(rng, "red green white orange sky-blue pink"),
+        _pick(rng, "blue blue brown teal"),
+    )
     h.dress(shirt, trousers, _pick(rng, "yellow gold tan"))
     hat, tool = rng.choice(list(STRAW_HATS)), rng.choice(list(TOOLS))
     h.body(CLOTHES["dungarees"])
@@ -654,8 +688,16 @@ KMN.  bwFd  PPQQ  K#LM
 
 def chef(c: Canvas, rng: Random) -> Look:
     h = Hero(c, rng, "short short short bob braids curly", "none, moustache, moustache, beard")
-    h.dress(_pick(rng, "sky-blue red green orange pink"), _pick(rng, "black grey"), _pick(rng, "red blue green orange"))
-    hat, item, outfit = rng.choice(list(CHEF_HATS)), rng.choice(list(PANS)), rng.choice(["jacket", "apron"])
+    h.dress(
+        _pick(rng, "sky-blue red green orange pink"),
+        _pick(rng, "black grey"),
+        _pick(rng, "red blue green orange"),
+    )
+    hat, item, outfit = (
+        rng.choice(list(CHEF_HATS)),
+        rng.choice(list(PANS)),
+        rng.choice(["jacket", "apron"]),
+    )
     h.body(CLOTHES[outfit])
     h.head()
     h.put(CHEF_HATS[hat], 3, 1)

@@ -365,7 +365,10 @@ def knight(c: Canvas, rng: Random) -> Look:
     colour = rng.choice(["red", "blue", "green", "purple", "orange", "magenta", "teal"])
     metal = rng.choice(["steel", "steel", "steel", "gold", "black"])
     helmet, plume = rng.choice(list(HELMETS)), rng.choice(list(PLUMES))
-    item, shield = rng.choice(["sword", "broadsword", "lance", "banner"]), rng.choice(["no", *SHIELDS])
+    item, shield = (
+        rng.choice(["sword", "broadsword", "lance", "banner"]),
+        rng.choice(["no", *SHIELDS]),
+    )
     pose = _legs(c, rng, metal, metal)
     _torso(c, rng.choice(["plain", "tabard"]), metal, colour, colour)
     _head(c, who)
@@ -373,7 +376,11 @@ def knight(c: Canvas, rng: Random) -> Look:
     _put(c, HELMETS[helmet], {"1": RAMPS[metal], "A": GOLD})
     _hold(c, item, rng.choice([9, 10]), metal, metal, colour)
     if shield != "no":
-        _put(c, SHIELDS[shield], {"1": STEEL, "P": RAMPS[colour], "A": STEEL if metal == "gold" else GOLD})
+        _put(
+            c,
+            SHIELDS[shield],
+            {"1": STEEL, "P": RAMPS[colour], "A": STEEL if metal == "gold" else GOLD},
+        )
     _tidy(c)
     carried = _a(item) + (f" and {_a(shield)}" if shield != "no" else "")
     return Look(
@@ -396,12 +403,22 @@ WIZARD_HATS: dict[str, Placed] = {
 def wizard(c: Canvas, rng: Random) -> Look:
     who = _person(rng, "short short long braid curls", "long long full braided")
     colour = rng.choice(["blue", "purple", "red", "green", "teal", "magenta", "sky-blue"])
-    hat, gem = rng.choice(list(WIZARD_HATS)), rng.choice(["sky-blue", "red", "lime", "magenta", "yellow"])
+    hat, gem = (
+        rng.choice(list(WIZARD_HATS)),
+        rng.choice(["sky-blue", "red", "lime", "magenta", "yellow"]),
+    )
     item = rng.choice(["staff with an orb", "staff with a crystal", "gnarled staff", "flaming staff"])
     robe = _robe(c, rng, colour, rng.choice(["gold", colour, "white"]))
     _head(c, who)
     _put(c, WIZARD_HATS[hat], {"P": RAMPS[colour], "A": GOLD})
-    _hold(c, item, rng.choice([9, 10, 11]), colour, who.skin, "orange" if item == "flaming staff" else gem)
+    _hold(
+        c,
+        item,
+        rng.choice([9, 10, 11]),
+        colour,
+        who.skin,
+        "orange" if item == "flaming staff" else gem,
+    )
     _tidy(c)
     beard = "" if who.beard == "no" else " bearded"
     return Look(
@@ -419,7 +436,11 @@ ARCHER_CAPS: dict[str, Placed] = {
 }
 HOODS: dict[str, Placed] = {
     "hood": ("...1122..\n..112223.\n.11222223\n112233...\n11223....\n1223.....\n.2233....", 3, 2),
-    "pointed hood": ("..11222..\n.11222223\n112222233\n112233...\n.1223....\n.1223....\n..2233...", 2, 2),
+    "pointed hood": (
+        "..11222..\n.11222223\n112222233\n112233...\n.1223....\n.1223....\n..2233...",
+        2,
+        2,
+    ),
 }
 QUIVER = """
 P.Q..
@@ -478,14 +499,21 @@ def rogue(c: Canvas, rng: Random) -> Look:
 PRIEST_HATS: dict[str, Placed] = {
     "mitre": ("...11..\n..1112.\n.11C122\n11CCC22\nBBBBCCC\n1......\nB......", 3, 1),
     "cap": ("..1122.\n.111122\nAAAABBB", 3, 2),
-    "veil": ("..1122..\n.1112223\n11122AAB\n1112A...\n1122B...\n1122B...\n11222...\n.1223...", 2, 2),
+    "veil": (
+        "..1122..\n.1112223\n11122AAB\n1112A...\n1122B...\n1122B...\n11222...\n.1223...",
+        2,
+        2,
+    ),
 }
 
 
 def priest(c: Canvas, rng: Random) -> Look:
     who = _person(rng, "short bald long bun", "full goatee long")
     colour = rng.choice(["red", "purple", "blue", "green", "sky-blue"])
-    hat, item = rng.choice(list(PRIEST_HATS)), rng.choice(["cross staff", "chalice", "sun staff", "book"])
+    hat, item = (
+        rng.choice(list(PRIEST_HATS)),
+        rng.choice(["cross staff", "chalice", "sun staff", "book"]),
+    )
     robe = _robe(c, rng, "white", "gold")
     c.stamp("..P\n.PQ\n.Q\n.Q\n.R", {"P": RAMPS[colour]}, x=6, y=9)
     _head(c, who)
@@ -527,7 +555,14 @@ def monarch(c: Canvas, rng: Random) -> Look:
     title = "queen" if who.style != "short" else "king"
     return Look(
         f"a {who.word} {title} with a crown and {_a(cape)} cape, in profile, {_with(item)}",
-        {"crown": crown, "robe": robe, "cape": cut, "hair": who.style, "beard": who.beard, "item": item},
+        {
+            "crown": crown,
+            "robe": robe,
+            "cape": cut,
+            "hair": who.style,
+            "beard": who.beard,
+            "item": item,
+        },
         {"cape": cape, "robe": colour, "hair": who.hair, "skin": who.skin},
     )
 
@@ -545,8 +580,14 @@ def viking(c: Canvas, rng: Random) -> Look:
     who = _person(rng, "short short short braid long", "full braided long")
     if who.style == "short" and who.beard == "no":
         who = replace(who, beard="full")
-    colour, fur = rng.choice(["red", "blue", "green", "tan", "teal"]), rng.choice(["brown", "grey", "tan"])
-    horns, item = rng.choice(list(HORNED)), rng.choice(["axe", "double axe", "hammer", "shouldered axe"])
+    colour, fur = (
+        rng.choice(["red", "blue", "green", "tan", "teal"]),
+        rng.choice(["brown", "grey", "tan"]),
+    )
+    horns, item = (
+        rng.choice(list(HORNED)),
+        rng.choice(["axe", "double axe", "hammer", "shouldered axe"]),
+    )
     pose = _legs(c, rng, rng.choice(["brown", "grey", "tan"]), fur)
     _torso(c, "furs", colour, fur)
     _head(c, who, colour)
@@ -562,7 +603,11 @@ def viking(c: Canvas, rng: Random) -> Look:
 
 PIRATE_HATS: dict[str, Placed] = {
     "tricorn": ("...1122....\nA.112222..A\n1A122223.AB\n11AAAABBB22\n.1222233333", 2, 1),
-    "long bandana": ("...PPQQQ..\n..PPQQPQQ.\n..PQQQQQQR\nPPQRRRRRRR\nQRQ.......\nR.QR......\n..R", 1, 2),
+    "long bandana": (
+        "...PPQQQ..\n..PPQQPQQ.\n..PQQQQQQR\nPPQRRRRRRR\nQRQ.......\nR.QR......\n..R",
+        1,
+        2,
+    ),
     "bandana": ("....PPQQ..\n...PPQPQQ.\n..PPQQQQQR\nPPQRRRRRRR\n.QR.......\nQR........", 1, 2),
     "feathered tricorn": ("PPP.122....\nQQPPP222..A\n.RQQPP23.AB\n11AQQABBB22\n.1222233333", 2, 1),
 }
@@ -583,7 +628,14 @@ def pirate(c: Canvas, rng: Random) -> Look:
     _tidy(c)
     return Look(
         f"a {who.word} pirate in a {hat}{' with an eye patch' if patch else ''}, in profile, {_with(item)}",
-        {"hat": hat, "patch": str(patch).lower(), "pose": pose, "hair": who.style, "beard": who.beard, "item": item},
+        {
+            "hat": hat,
+            "patch": str(patch).lower(),
+            "pose": pose,
+            "hair": who.style,
+            "beard": who.beard,
+            "item": item,
+        },
         {"shirt": colour, "hair": who.hair, "skin": who.skin},
     )
 
@@ -608,7 +660,10 @@ def ninja(c: Canvas, rng: Random) -> Look:
     who = _person(rng, "bald")
     colour = rng.choice(["black", "blue", "purple", "grey", "red", "green"])
     band = rng.choice([name for name in ("red", "yellow", "sky-blue", "lime", "orange") if name != colour])
-    tails, item = rng.choice(list(HEADBANDS)), rng.choice(["katana", "straight katana", "throwing star"])
+    tails, item = (
+        rng.choice(list(HEADBANDS)),
+        rng.choice(["katana", "straight katana", "throwing star"]),
+    )
     pose = _legs(c, rng, colour, colour)
     _torso(c, "plain", colour, belt=band)
     scabbard = rng.random() < 0.5
@@ -678,7 +733,13 @@ def chef(c: Canvas, rng: Random) -> Look:
     return Look(
         f"a {who.word} chef in a {hat} white hat and {_a(colour)} neckerchief, in profile, {_with(item)}",
         {"hat": hat, "pose": pose, "hair": who.style, "beard": who.beard, "item": item},
-        {"neckerchief": colour, "apron": apron, "trousers": trousers, "hair": who.hair, "skin": who.skin},
+        {
+            "neckerchief": colour,
+            "apron": apron,
+            "trousers": trousers,
+            "hair": who.hair,
+            "skin": who.skin,
+        },
     )
 
 

@@ -9,7 +9,19 @@ import numpy as np
 
 from .canvas import RAMPS, SIZE, Canvas, Look, Ramp, box, ellipse, line, polygon
 
-MAGIC = ["red", "orange", "yellow", "lime", "green", "teal", "sky-blue", "blue", "purple", "magenta", "pink"]
+MAGIC = [
+    "red",
+    "orange",
+    "yellow",
+    "lime",
+    "green",
+    "teal",
+    "sky-blue",
+    "blue",
+    "purple",
+    "magenta",
+    "pink",
+]
 FRAME = box(2, 1, 13, 14) | box(1, 2, 14, 13)  # the corners stay free
 
 METALS = ["gold", "steel", "grey", "black"]
@@ -73,7 +85,13 @@ def _ways() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _diagonal(
-    c: Canvas, ramp: Ramp, tones: str, start: int, stop: int, taper: float = 0, sway: Callable | None = None
+    c: Canvas,
+    ramp: Ramp,
+    tones: str,
+    start: int,
+    stop: int,
+    taper: float = 0,
+    sway: Callable | None = None,
 ) -> None:
     """A bar on the diagonal: ``tones`` has a digit for each lane, from the upper left one to the lower right one.
 
@@ -98,7 +116,11 @@ def potion(c: Canvas, rng: Random) -> Look:
         [
             ("round", ellipse(7.5, 9.5, 5.5, 5), 5),
             ("wide", ellipse(7.5, 9.5, 6.6, 4.9), 5),
-            ("cone-shaped", polygon((6, 6), (9, 6), (13, 12), (13, 13), (12, 14), (3, 14), (2, 13), (2, 12)), 6),
+            (
+                "cone-shaped",
+                polygon((6, 6), (9, 6), (13, 12), (13, 13), (12, 14), (3, 14), (2, 13), (2, 12)),
+                6,
+            ),
             ("square", box(3, 7, 12, 13) | box(4, 6, 11, 14), 6),
             ("tall", box(4, 6, 11, 13) | box(5, 5, 10, 14), 5),
             ("pointed", polygon((5, 6), (10, 6), (13, 9), (9, 14), (6, 14), (2, 9)), 6),
@@ -214,10 +236,19 @@ ab344..
 
 def staff(c: Canvas, rng: Random) -> Look:
     wood, metal, stone = rng.choice(WOODS), rng.choice(METALS), rng.choice(MAGIC)
-    head, start, lanes = rng.choice(list(STAFF_HEADS)), rng.choice([2, 4]), rng.choice(["13", "13", "134"])
+    head, start, lanes = (
+        rng.choice(list(STAFF_HEADS)),
+        rng.choice([2, 4]),
+        rng.choice(["13", "13", "134"]),
+    )
     _diagonal(c, RAMPS[wood], lanes, start, 14)
     holder = wood if head == "crook" else metal
-    c.stamp(STAFF_HEADS[head], {"1": RAMPS[stone], "a": RAMPS[holder]}, x=7 if head in ("hoop", "crook") else 8, y=1)
+    c.stamp(
+        STAFF_HEADS[head],
+        {"1": RAMPS[stone], "a": RAMPS[holder]},
+        x=7 if head in ("hoop", "crook") else 8,
+        y=1,
+    )
     bands = rng.choice([(), (4,), (10,), (4, 10), (5, 8)])
     cloth = rng.choice(CLOTH + METALS)
     for place in bands:
@@ -271,7 +302,12 @@ def magic_wand(c: Canvas, rng: Random) -> Look:
     start = rng.choice([2, 4])
     _diagonal(c, RAMPS[stick], "13", start, 14)
     stripes, places = rng.choice(
-        [("no", ()), ("tip", (start,)), ("spiral", (start + 2, start + 6)), ("wide", (start, start + 1))]
+        [
+            ("no", ()),
+            ("tip", (start,)),
+            ("spiral", (start + 2, start + 6)),
+            ("wide", (start, start + 1)),
+        ]
     )
     for at in places:
         _diagonal(c, RAMPS[trim], "13", at, at + 1)
@@ -287,7 +323,12 @@ def magic_wand(c: Canvas, rng: Random) -> Look:
 
 def spell_book(c: Canvas, rng: Random) -> Look:
     cover, metal = rng.choice([*CLOTH, "magenta", "orange"]), rng.choice(["gold", "steel", "white"])
-    sign, top, right, low = rng.choice(list(SIGNS)), rng.choice([1, 2]), rng.choice([11, 12, 13]), rng.choice([11, 10])
+    sign, top, right, low = (
+        rng.choice(list(SIGNS)),
+        rng.choice([1, 2]),
+        rng.choice([11, 12, 13]),
+        rng.choice([11, 10]),
+    )
     c.fill(box(2, top + 1, right, low + 3) | box(3, top, right, low + 3), RAMPS[cover], 3)
     c.fill(box(4, low + 1, right, low + 1), RAMPS["white"], 0)
     c.fill(box(4, low + 2, right, low + 2), RAMPS["white"], 2)
@@ -327,11 +368,18 @@ def scroll(c: Canvas, rng: Random) -> Look:
         rng.choice(["tan", "white", "yellow"]),
         rng.choice(["brown", "blue", "red", "purple", "black", "green"]),
     )
-    knobs, trim = rng.choice(["no", "round", "long"]), rng.choice(["red", "gold", "brown", "blue", "green"])
+    knobs, trim = (
+        rng.choice(["no", "round", "long"]),
+        rng.choice(["red", "gold", "brown", "blue", "green"]),
+    )
     side = 4 if knobs == "round" else rng.choice([3, 4])
     top, low = rng.choice([(1, 12), (2, 12), (2, 11)])
     c.fill(box(side, top, 15 - side, low), RAMPS[paper], 0)
-    c.fill(box(15 - side, top, 15 - side, low) | box(side, top + 3, 15 - side, top + 3), RAMPS[paper], 1)
+    c.fill(
+        box(15 - side, top, 15 - side, low) | box(side, top + 3, 15 - side, top + 3),
+        RAMPS[paper],
+        1,
+    )
     edge = side - 1
     for y in (top, low):
         for row, tone in enumerate((0, 1, 2)):
@@ -341,7 +389,12 @@ def scroll(c: Canvas, rng: Random) -> Look:
         if knobs != "no":
             reach = 1 if knobs == "round" else side - 2
             for x in (*range(edge - reach, edge), *range(16 - edge, 16 - edge + reach)):
-                c.stamp("1\n2\n4" if knobs == "round" else "2", {"1": RAMPS[trim]}, x=x, y=y + (knobs == "long"))
+                c.stamp(
+                    "1\n2\n4" if knobs == "round" else "2",
+                    {"1": RAMPS[trim]},
+                    x=x,
+                    y=y + (knobs == "long"),
+                )
     written = rng.choice(list(WRITINGS))
     c.stamp(WRITINGS[written], {"1": tuple(RAMPS[ink][min(i, 2)] for i in range(5))}, x=5, y=5)
     seal = rng.choice(["no", "middle", "left", "right"])
@@ -420,7 +473,10 @@ def amulet(c: Canvas, rng: Random) -> Look:
 
 
 def gem(c: Canvas, rng: Random) -> Look:
-    colour, cut = rng.choice([*MAGIC, "white"]), rng.choice(["brilliant", "brilliant", "step", "crystal", "drop"])
+    colour, cut = (
+        rng.choice([*MAGIC, "white"]),
+        rng.choice(["brilliant", "brilliant", "step", "crystal", "drop"]),
+    )
     ramp, deep = (
         RAMPS[colour],
         RAMPS[
@@ -446,14 +502,31 @@ def gem(c: Canvas, rng: Random) -> Look:
         ],
     )
     {"brilliant": _brilliant, "step": _step_cut, "crystal": _crystal, "drop": _drop}[cut](c, rng, ramp, deep)
-    c.stamp(*rng.choice([("w", {}, 5, 5), ("ww", {}, 5, 5), ("w\nw", {}, 5, 5), ("w", {}, 6, 4), (".w\nw.", {}, 5, 5)]))
+    c.stamp(
+        *rng.choice(
+            [
+                ("w", {}, 5, 5),
+                ("ww", {}, 5, 5),
+                ("w\nw", {}, 5, 5),
+                ("w", {}, 6, 4),
+                (".w\nw.", {}, 5, 5),
+            ]
+        )
+    )
     return Look(
-        f"{_a(colour)} {cut}-cut gem" if cut != "crystal" else f"{_a(colour)} crystal", {"cut": cut}, {"gem": colour}
+        f"{_a(colour)} {cut}-cut gem" if cut != "crystal" else f"{_a(colour)} crystal",
+        {"cut": cut},
+        {"gem": colour},
     )
 
 
 def _brilliant(c: Canvas, rng: Random, ramp: Ramp, deep: Ramp) -> None:
-    wide, table, top, low = rng.choice([5, 6]), rng.choice([2, 3, 4]), rng.choice([2, 3]), rng.choice([13, 14])
+    wide, table, top, low = (
+        rng.choice([5, 6]),
+        rng.choice([2, 3, 4]),
+        rng.choice([2, 3]),
+        rng.choice([13, 14]),
+    )
     waist = top + rng.choice([3, 4])
     left, right, inner = 7 - wide, 8 + wide, table - 1
     c.fill(polygon((left, waist), (right, waist), (8, low), (7, low)), deep, 3)
@@ -482,7 +555,12 @@ def _step_cut(c: Canvas, rng: Random, ramp: Ramp, deep: Ramp) -> None:
 
 
 def _crystal(c: Canvas, rng: Random, ramp: Ramp, deep: Ramp) -> None:
-    wide, shoulder, hip, face = rng.choice([3, 4]), rng.choice([4, 5, 6]), rng.choice([9, 10, 11]), rng.choice([0, 1])
+    wide, shoulder, hip, face = (
+        rng.choice([3, 4]),
+        rng.choice([4, 5, 6]),
+        rng.choice([9, 10, 11]),
+        rng.choice([0, 1]),
+    )
     c.fill(
         polygon(
             (7, 1),
@@ -499,7 +577,14 @@ def _crystal(c: Canvas, rng: Random, ramp: Ramp, deep: Ramp) -> None:
     )
     c.fill(polygon((7, 1), (7 - wide, shoulder), (7 - wide, hip), (7, 14)), ramp, 1)
     c.fill(
-        polygon((7 - face, shoulder + 1), (8 + face, shoulder + 1), (8 + face, hip - 1), (7 - face, hip - 1)), ramp, 2
+        polygon(
+            (7 - face, shoulder + 1),
+            (8 + face, shoulder + 1),
+            (8 + face, hip - 1),
+            (7 - face, hip - 1),
+        ),
+        ramp,
+        2,
     )
     c.fill(polygon((7, 1), (7 - wide, shoulder), (7 - face, shoulder + 1), (7, shoulder)), ramp, 0)
 
@@ -598,8 +683,16 @@ def ice_shard(c: Canvas, rng: Random) -> Look:
     for (x0, x1), (tx, ty), half in shards:
         mid = (x0 + x1) // 2
         shoulder = ty + 3
-        c.fill(polygon((tx, ty), (min(tx + half, 14), shoulder), (x1 + half - 1, 14), (mid, 14)), RAMPS[colour], 3)
-        c.fill(polygon((tx, ty), (max(tx - half + 1, 1), shoulder), (x0 - half + 1, 14), (mid, 14)), RAMPS[colour], 1)
+        c.fill(
+            polygon((tx, ty), (min(tx + half, 14), shoulder), (x1 + half - 1, 14), (mid, 14)),
+            RAMPS[colour],
+            3,
+        )
+        c.fill(
+            polygon((tx, ty), (max(tx - half + 1, 1), shoulder), (x0 - half + 1, 14), (mid, 14)),
+            RAMPS[colour],
+            1,
+        )
         c.fill(line((tx, ty + 1), (tx, shoulder), (mid, 14)), RAMPS[colour], 0)
     drift, art = rng.choice(
         [
@@ -618,11 +711,30 @@ def ice_shard(c: Canvas, rng: Random) -> Look:
 
 
 def lightning_bolt(c: Canvas, rng: Random) -> Look:
-    colour = rng.choice(["yellow", "yellow", "gold", "sky-blue", "purple", "pink", "lime", "orange", "blue", "magenta"])
+    colour = rng.choice(
+        [
+            "yellow",
+            "yellow",
+            "gold",
+            "sky-blue",
+            "purple",
+            "pink",
+            "lime",
+            "orange",
+            "blue",
+            "magenta",
+        ]
+    )
     top, mid, wide = rng.choice([6, 7, 8]), rng.choice([-1, 0, 1]), rng.choice([4, 5])
     upper, lower, foot = rng.choice([5, 6]), rng.choice([8, 9]), rng.choice([3, 4, 5, 6])
     shape = polygon(
-        (top, 1), (top + wide, 1), (9 + mid, upper), (13 + mid, upper), (foot, 14), (7 + mid, lower), (2 + mid, lower)
+        (top, 1),
+        (top + wide, 1),
+        (9 + mid, upper),
+        (13 + mid, upper),
+        (foot, 14),
+        (7 + mid, lower),
+        (2 + mid, lower),
     )
     fork, branch = rng.choice(
         [
@@ -657,7 +769,10 @@ KEY_BOWS = {
         polygon((4, 3), (6, 3), (7, 4), (8, 4), (9, 3), (11, 3), (11, 5), (8, 7), (7, 7), (4, 5)),
     ),
     "oval": (ellipse(7.5, 5, 4.2, 4.4), ellipse(7.5, 5, 2, 2.4)),
-    "crown": (polygon((2, 2), (5, 4), (7, 1), (8, 1), (10, 4), (13, 2), (12, 8), (3, 8)), box(6, 5, 9, 6)),
+    "crown": (
+        polygon((2, 2), (5, 4), (7, 1), (8, 1), (10, 4), (13, 2), (12, 8), (3, 8)),
+        box(6, 5, 9, 6),
+    ),
 }
 
 
@@ -689,7 +804,13 @@ def key(c: Canvas, rng: Random) -> Look:
     )
     side, rows = rng.choice(["left", "right"]), art.split("\n")
     x = 9 if side == "right" else 7 - len(rows[0])
-    c.stamp(art, {"1": ramp}, x=x, y=14 - len(rows) - (len(rows) < 4) * rng.choice([0, 1]), flip=side == "left")
+    c.stamp(
+        art,
+        {"1": ramp},
+        x=x,
+        y=14 - len(rows) - (len(rows) < 4) * rng.choice([0, 1]),
+        flip=side == "left",
+    )
     collar, ring_art = rng.choice([("no", "."), ("narrow", ".1223."), ("wide", "112233"), ("double", ".1223.\n.2334.")])
     c.stamp(ring_art, {"1": ramp}, x=5, y=9)
     return Look(
@@ -760,7 +881,10 @@ def bow(c: Canvas, rng: Random) -> Look:
         rng.choice(MAGIC),
         rng.choice(["steel", "gold", "grey", "sky-blue"]),
     )
-    reach, (string, nock) = rng.choice([8, 9]), rng.choice([("straight", 4), ("half-drawn", 3), ("drawn", 2)])
+    reach, (string, nock) = (
+        rng.choice([8, 9]),
+        rng.choice([("straight", 4), ("half-drawn", 3), ("drawn", 2)]),
+    )
     y, x = np.mgrid[:SIZE, :SIZE]
     limbs = ellipse(3, 7.5, reach, 6.9) & ~ellipse(3, 7.5, reach - 2.2, 5.3) & (x >= 4)
     c.fill(line((4, 2), (nock, 7)) | line((4, 13), (nock, 8)), RAMPS["white"], 1)
@@ -777,7 +901,11 @@ def bow(c: Canvas, rng: Random) -> Look:
     c.fill(box(nock, 8, 12, 8), RAMPS["tan"], 2)
     c.stamp("112.\n.122\n.123\n223.", {"1": RAMPS[fletching]}, x=nock - 1, y=6)
     head, art = rng.choice(
-        [("broad", "1..\n112\n233\n3.."), ("barbed", "1...\n.112\n.233\n3..."), ("long", ".1..\n1112\n2233\n.3..")]
+        [
+            ("broad", "1..\n112\n233\n3.."),
+            ("barbed", "1...\n.112\n.233\n3..."),
+            ("long", ".1..\n1112\n2233\n.3.."),
+        ]
     )
     c.stamp(art, {"1": RAMPS[metal]}, x=15 - len(art.split("\n")[1]), y=6)
     return Look(
@@ -860,7 +988,10 @@ def hammer(c: Canvas, rng: Random) -> Look:
 
 
 def bomb(c: Canvas, rng: Random) -> Look:
-    body, metal = rng.choice(["black", "black", "grey", "blue", "red", "purple", "green"]), rng.choice(METALS[:3])
+    body, metal = (
+        rng.choice(["black", "black", "grey", "blue", "red", "purple", "green"]),
+        rng.choice(METALS[:3]),
+    )
     spark, cord, radius = (
         rng.choice(["yellow", "orange", "red", "sky-blue", "lime", "pink"]),
         rng.choice(["tan", "white", "brown"]),
@@ -879,7 +1010,11 @@ def bomb(c: Canvas, rng: Random) -> Look:
     c.fill(ball & place, RAMPS[metal], 2)
     c.fill(ball & place & box(1, 1, 5, 14), RAMPS[metal], 1)
     fuse, points = rng.choice(
-        [("straight", ((9, 6), (12, 3))), ("bent", ((10, 5), (10, 3), (12, 3))), ("low", ((10, 5), (12, 5), (12, 3)))]
+        [
+            ("straight", ((9, 6), (12, 3))),
+            ("bent", ((10, 5), (10, 3), (12, 3))),
+            ("low", ((10, 5), (12, 5), (12, 3))),
+        ]
     )
     c.fill(line(*points, width=2), RAMPS[cord], 1)
     c.stamp("112.\n1223\n.233", {"1": RAMPS[metal]}, x=7, y=5)
@@ -925,7 +1060,10 @@ def _stack(c: Canvas, ramp: Ramp, x: int, base: int, height: int) -> None:
 
 
 def crown(c: Canvas, rng: Random) -> Look:
-    metal, stone = rng.choice(["gold", "gold", "gold", "steel", "orange", "teal"]), rng.choice(MAGIC)
+    metal, stone = (
+        rng.choice(["gold", "gold", "gold", "steel", "orange", "teal"]),
+        rng.choice(MAGIC),
+    )
     velvet = rng.choice(["red", "purple", "blue", "green", "magenta", "no"])
     middle, outer, valley = rng.choice([2, 3]), rng.choice([3, 4, 5]), rng.choice([7, 8])
     count = rng.choice(["three", "five"])
@@ -1019,7 +1157,12 @@ def lantern(c: Canvas, rng: Random) -> Look:
         x=3,
         y=4,
     )
-    c.stamp(rng.choice(["1122333444\n.22333444.", ".11223344.\n1122233445", "1122233444"]), {"1": ramp}, x=3, y=13)
+    c.stamp(
+        rng.choice(["1122333444\n.22333444.", ".11223344.\n1122233445", "1122233444"]),
+        {"1": ramp},
+        x=3,
+        y=13,
+    )
     return Look(
         f"{_a(shape)} {metal} lantern with {_a(glow)} flame",
         {"shape": shape, "handle": handle, "bars": bars, "flame": flame},
@@ -1028,12 +1171,27 @@ def lantern(c: Canvas, rng: Random) -> Look:
 
 
 def hourglass(c: Canvas, rng: Random) -> Look:
-    frame, sand = rng.choice(["gold", "steel", "brown", "tan", "black", "red", "purple"]), rng.choice([*MAGIC, "tan"])
+    frame, sand = (
+        rng.choice(["gold", "steel", "brown", "tan", "black", "red", "purple"]),
+        rng.choice([*MAGIC, "tan"]),
+    )
     wide, posts = rng.choice([(5, "no"), (4, "no"), (4, "two")])
-    bulb, tint = rng.choice(["angular", "rounded", "pinched"]), rng.choice(["sky-blue", "white", "steel"])
+    bulb, tint = (
+        rng.choice(["angular", "rounded", "pinched"]),
+        rng.choice(["sky-blue", "white", "steel"]),
+    )
     glass = polygon((8 - wide, 3), (7 + wide, 3), (7 + wide, 5), (8, 8), (7, 8), (8 - wide, 5))
     if bulb == "pinched":
-        glass = polygon((8 - wide, 3), (7 + wide, 3), (7 + wide, 4), (8, 6), (8, 8), (7, 8), (7, 6), (8 - wide, 4))
+        glass = polygon(
+            (8 - wide, 3),
+            (7 + wide, 3),
+            (7 + wide, 4),
+            (8, 6),
+            (8, 8),
+            (7, 8),
+            (7, 6),
+            (8 - wide, 4),
+        )
     elif bulb == "rounded":
         glass = ellipse(7.5, 4, wide, 3.4) & box(1, 3, 14, 7) | box(7, 7, 8, 8)
     glass |= glass[::-1]
@@ -1042,7 +1200,10 @@ def hourglass(c: Canvas, rng: Random) -> Look:
     level = rng.choice([3, 4, 5, 6])
     c.fill(_inner(glass) & box(1, level, 14, 8), RAMPS[sand], 1)
     c.fill(box(7, 7, 8, 12), RAMPS[sand], 1)
-    c.fill(glass & polygon((7, 14 - level), (8, 14 - level), (7 + wide, 12), (8 - wide, 12)), RAMPS[sand])
+    c.fill(
+        glass & polygon((7, 14 - level), (8, 14 - level), (7 + wide, 12), (8 - wide, 12)),
+        RAMPS[sand],
+    )
     trim = rng.choice([frame, "gold", "steel", "red"])
     plate, art = rng.choice(
         [
@@ -1079,7 +1240,10 @@ def feather(c: Canvas, rng: Random) -> Look:
     for mask, name in ((vane, colour), (marked, colour if tip == "same" else tip)):
         c.fill(mask & (across < 0), RAMPS[name], 1)
         c.fill(mask & (across > 0), RAMPS[name], 2)
-    for side, at in ((rng.choice([-1, 1]), rng.choice([11, 13])), (rng.choice([-1, 1]), rng.choice([16, 18]))):
+    for side, at in (
+        (rng.choice([-1, 1]), rng.choice([11, 13])),
+        (rng.choice([-1, 1]), rng.choice([16, 18])),
+    ):
         c.erase(vane & (across * side >= 2) & (abs(along - at - across * side) <= 1))
     c.fill((across == 0) & (along >= 2) & (along <= 22) & FRAME, RAMPS["white"], 0)
     c.fill((across == 1) & (along >= 2) & (along <= 8) & FRAME, RAMPS["white"], 2)
@@ -1161,7 +1325,18 @@ def heart(c: Canvas, rng: Random) -> Look:
     colour = rng.choice(["red", "red", "pink", "magenta", "purple", "blue", "green", "orange", "yellow", "sky-blue"])
     trim = rng.choice([name for name in ("gold", "steel", "white", "sky-blue", "lime") if name != colour])
     extra = rng.choice(
-        ["plain", "framed", "framed", "cracked", "arrow", "bandage", "winged", "crowned", "belted", "belted"]
+        [
+            "plain",
+            "framed",
+            "framed",
+            "cracked",
+            "arrow",
+            "bandage",
+            "winged",
+            "crowned",
+            "belted",
+            "belted",
+        ]
     )
     low, top, inset = (
         rng.choice([13, 14]),
@@ -1174,7 +1349,12 @@ def heart(c: Canvas, rng: Random) -> Look:
         shape = _inner(shape)
     c.fill(shape, RAMPS[colour])
     shine, art = rng.choice(
-        [("round", "ww\nw."), ("long", ".w\nw.\nw."), ("small", "ww"), ("double", "ww.\nw..\n...\nw..")]
+        [
+            ("round", "ww\nw."),
+            ("long", ".w\nw.\nw."),
+            ("small", "ww"),
+            ("double", "ww.\nw..\n...\nw.."),
+        ]
     )
     c.stamp(art, {}, x=3 + inset, y=top + 2)
     glow = rng.choice(["no", "low", "side"])
@@ -1192,7 +1372,11 @@ def heart(c: Canvas, rng: Random) -> Look:
         "crowned": f" with {_a(trim)} crown",
         "belted": f" with {_a(trim)} belt",
     }.get(extra, f" with {_a(trim)} {extra}")
-    return Look(f"{_a(colour)} heart{words}", {"extra": extra, "shine": shine}, {"heart": colour, "trim": trim})
+    return Look(
+        f"{_a(colour)} heart{words}",
+        {"extra": extra, "shine": shine},
+        {"heart": colour, "trim": trim},
+    )
 
 
 def _heart_shape(inset: int, top: int, low: int) -> np.ndarray:

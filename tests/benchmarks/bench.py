@@ -55,7 +55,12 @@ def in_turn(runs: dict[str, Callable], rounds: int, warm_up: int = 1) -> dict[st
             if i >= warm_up:
                 seconds[name].append(time.perf_counter() - began)
     return {
-        name: {"median": short(statistics.median(s)), "min": short(min(s)), "max": short(max(s)), "rounds": rounds}
+        name: {
+            "median": short(statistics.median(s)),
+            "min": short(min(s)),
+            "max": short(max(s)),
+            "rounds": rounds,
+        }
         for name, s in seconds.items()
     }
 
@@ -171,7 +176,10 @@ def trainer(ours: bool, half: bool) -> tuple[du.ContextUnet, Callable[[int], Non
 
 def training() -> dict:
     ways = {"plain": (False, False), "ours": (True, False), "ours, bf16": (True, True)}
-    return in_turn({way: partial(trainer(*settings)[1], TRAINING_STEPS) for way, settings in ways.items()}, rounds=3)
+    return in_turn(
+        {way: partial(trainer(*settings)[1], TRAINING_STEPS) for way, settings in ways.items()},
+        rounds=3,
+    )
 
 
 def training_digits() -> dict:
@@ -225,7 +233,10 @@ def peak_memory(n_sample: int, height: int = 16, uncut: bool = False) -> int:
 
 def with_memory(rows: dict, sizes: dict[str, dict]) -> dict:
     for name, size in sizes.items():
-        rows[name] |= {"peak_mb": peak_memory(**size), "peak_mb_uncut": peak_memory(**size, uncut=True)}
+        rows[name] |= {
+            "peak_mb": peak_memory(**size),
+            "peak_mb_uncut": peak_memory(**size, uncut=True),
+        }
     return rows
 
 
@@ -239,7 +250,8 @@ def growth_with_n_sample(model: du.ContextUnet) -> dict:
 def growth_with_steps(model: du.ContextUnet) -> dict:
     """32 sprites."""
     return in_turn(
-        {str(n): under(False, du.sample_ddim, 32, n, model=model, progress=False) for n in (1, 5, 20, 100)}, 3
+        {str(n): under(False, du.sample_ddim, 32, n, model=model, progress=False) for n in (1, 5, 20, 100)},
+        3,
     )
 
 
@@ -268,16 +280,26 @@ def importing() -> dict:
     code = "import time, torch; a = time.perf_counter(); import diffusion_utilities; print(time.perf_counter() - a)"
     run = [sys.executable, "-c", code]
     found = [float(subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=True).stdout) for _ in range(5)]
-    return {"median": short(statistics.median(found)), "min": short(min(found)), "max": short(max(found))}
+    return {
+        "median": short(statistics.median(found)),
+        "min": short(min(found)),
+        "max": short(max(found)),
+    }
 
 
 def machine() -> dict:
     if DEVICE.type == "cuda":
-        name, memory = torch.cuda.get_device_name(), torch.cuda.get_device_properties(0).total_memory
+        name, memory = (
+            torch.cuda.get_device_name(),
+            torch.cuda.get_device_properties(0).total_memory,
+        )
     else:
         cpuinfo = Path("/proc/cpuinfo")
         lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-        name = next((line.split(": ")[1] for line in lines if line.startswith("model name")), platform.processor())
+        name = next(
+            (line.split(": ")[1] for line in lines if line.startswith("model name")),
+            platform.processor(),
+        )
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return {
         "device": name,

@@ -44,7 +44,14 @@ def speed(results: dict) -> str:
         return [title, seconds(plain), *gains]
 
     lines = [line(TITLES[name], results[name]["plain"], results[name], 2) for name in ("passes", "ddpm", "training")]
-    lines.append(line(f"{TITLES['few_steps']}, against DDPM", results["ddpm"]["plain"], results["few_steps"], 0))
+    lines.append(
+        line(
+            f"{TITLES['few_steps']}, against DDPM",
+            results["ddpm"]["plain"],
+            results["few_steps"],
+            0,
+        )
+    )
     return table(["", "plain loop", *ways], lines)
 
 
@@ -59,7 +66,14 @@ def exactness(results: dict) -> str:
     lines = []
     for way, row in results["passes"].items():
         sampler = "DDPM, 500 steps" if way == "plain" else "DPM-Solver++, 10 steps, η = ∞"
-        lines.append([way, f"{row['largest_difference']:.0e}", sampler, f"{results['quality'][way]['fsd']:.1f}"])
+        lines.append(
+            [
+                way,
+                f"{row['largest_difference']:.0e}",
+                sampler,
+                f"{results['quality'][way]['fsd']:.1f}",
+            ]
+        )
     return table(["way", "largest change in 32 predictions", "sampler", "FSD of 320 sprites"], lines)
 
 
@@ -77,7 +91,16 @@ def growth(results: dict) -> str:
     for n, row in results["growth_with_n_sample"].items():
         each = f"{1e3 * row['median'] / 2 / int(n):.2f} ms"
         lines.append([f"{int(n):,}", seconds(row), each, f"{row['peak_mb']:,}", f"{row['peak_mb_uncut']:,}"])
-    return table(["sprites", "2 steps", "a step and sprite", "MB at most", "MB at most if not cut into batches"], lines)
+    return table(
+        [
+            "sprites",
+            "2 steps",
+            "a step and sprite",
+            "MB at most",
+            "MB at most if not cut into batches",
+        ],
+        lines,
+    )
 
 
 def memory_end(results: dict) -> str:
@@ -110,7 +133,19 @@ def importing(results: dict) -> str:
 
 
 BLOCKS = {
-    f.__name__: f for f in (machine, speed, ways, exactness, digits, growth, memory_end, steps, heights, importing)
+    f.__name__: f
+    for f in (
+        machine,
+        speed,
+        ways,
+        exactness,
+        digits,
+        growth,
+        memory_end,
+        steps,
+        heights,
+        importing,
+    )
 }
 
 

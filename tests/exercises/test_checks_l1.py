@@ -43,7 +43,8 @@ def no_level_zero(timesteps, beta1, beta2):
 def beta1_at_zero(timesteps, beta1, beta2):
     b = (beta2 - beta1) * torch.linspace(0, 1, timesteps + 1) + beta1
     a = 1 - b
-    return b, a, torch.cumsum(a.log(), dim=0).exp()  # as in the public course, which then sets ab[0] = 1
+    # as in the public course, which then sets ab[0] = 1
+    return b, a, torch.cumsum(a.log(), dim=0).exp()
 
 
 def zeroed_afterwards(timesteps, beta1, beta2):
@@ -173,7 +174,10 @@ def taken_and_put_back_by_formula(t):
 
 RIGHT = {
     "linear_schedule": [tables, tables_in_a_loop],
-    "perturb_input": [lambda x, t, noise: ab_t[t].sqrt() * x + (1 - ab_t[t]).sqrt() * noise, noised_by_numpy],
+    "perturb_input": [
+        lambda x, t, noise: ab_t[t].sqrt() * x + (1 - ab_t[t]).sqrt() * noise,
+        noised_by_numpy,
+    ],
     "crossover": [first_by_loop, first_by_ratio],
     "predict_x0": [
         lambda x, t, eps: (x - (1 - ab_t[t]).sqrt() * eps) / ab_t[t].sqrt(),
@@ -183,7 +187,10 @@ RIGHT = {
     "denoise_add_noise": [step, step_sorted_by_term],
     "noise_budget": [taken_and_put_back, taken_and_put_back_by_formula],
     "sample_ddpm": [sampler(), sampler_by_while],
-    "spread_without_noise": [lambda n: collapse(n).std(), lambda n: collapse(n).square().mean().sqrt().item()],
+    "spread_without_noise": [
+        lambda n: collapse(n).std(),
+        lambda n: collapse(n).square().mean().sqrt().item(),
+    ],
 }
 
 WRONG = {
@@ -270,7 +277,10 @@ WRONG = {
         "variances": lambda t: [float(part) ** 2 for part in taken_and_put_back(t)],
         "variance put back": lambda t: (taken_and_put_back(t)[0], b_t[t]),
         "division forgotten": lambda t: (b_t[t] / (1 - ab_t[t]) ** 0.5, b_t[t] ** 0.5),
-        "fresh noise left on": lambda t: (-step(0, t, torch.ones(1), torch.ones(1)), step(0, t, 0, torch.ones(1))),
+        "fresh noise left on": lambda t: (
+            -step(0, t, torch.ones(1), torch.ones(1)),
+            step(0, t, 0, torch.ones(1)),
+        ),
     },
     "sample_ddpm": {
         "noise at the last step": sampler(last=0),

@@ -65,7 +65,13 @@ def variance_with_levels(perturb, x, t):
 # ------------------------------------------------------------------------------------------ exact_x0 and share_named
 
 
-def posterior(x_t, t, sprites, scaled=lambda s, ab: s * ab.sqrt(), exponent=lambda d, ab: -(d**2) / (2 * (1 - ab))):
+def posterior(
+    x_t,
+    t,
+    sprites,
+    scaled=lambda s, ab: s * ab.sqrt(),
+    exponent=lambda d, ab: -(d**2) / (2 * (1 - ab)),
+):
     flat, ab = sprites.flatten(1), ab_t[t]
     distance = torch.cdist(x_t.flatten(1), scaled(flat, ab))
     return (exponent(distance, ab).softmax(dim=1) @ flat).reshape(x_t.shape)
@@ -264,7 +270,14 @@ def move_model(s):
 def training(*parts, answer=lambda s: s.loss.detach()):
     def my_training_step(model, ema_model, optimizer, loss_of, x, decay):
         s = type("State", (), {})()
-        s.model, s.ema_model, s.optimizer, s.loss_of, s.x, s.decay = model, ema_model, optimizer, loss_of, x, decay
+        s.model, s.ema_model, s.optimizer, s.loss_of, s.x, s.decay = (
+            model,
+            ema_model,
+            optimizer,
+            loss_of,
+            x,
+            decay,
+        )
         for part in parts:
             part(s)
         return answer(s)

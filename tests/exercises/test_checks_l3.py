@@ -271,7 +271,11 @@ RIGHT = {
     "passes": [counted, counted_by_a_module, lambda n, w: n * ((w != 0) + (w != 1))],
     "promised": [promise, promise_by_weighted_numbers],
     "either_or": [mixture, mixture_by_score, mixture_by_softmax],
-    "variety": [varied, varied_by_matrix, lambda x: torch.pdist(x.flatten(1)).mean() / x[0].numel() ** 0.5],
+    "variety": [
+        varied,
+        varied_by_matrix,
+        lambda x: torch.pdist(x.flatten(1)).mean() / x[0].numel() ** 0.5,
+    ],
 }
 
 WRONG = {
@@ -360,7 +364,10 @@ WRONG = {
         "shares forgotten": lambda *a: mixture(*a, weigh=lambda share, plus, minus: (plus, minus)),
         "shares swapped": lambda *a: mixture(*a, weigh=lambda share, plus, minus: ((1 - share) * plus, share * minus)),
         "not normalised": lambda x, t, share: mixture(
-            x, t, share, divide=lambda weights: weights * (2 * torch.pi * (ab_t[t] * s**2 + 1 - ab_t[t])).sqrt()
+            x,
+            t,
+            share,
+            divide=lambda weights: weights * (2 * torch.pi * (ab_t[t] * s**2 + 1 - ab_t[t])).sqrt(),
         ),
         "densities not normalised": lambda *a: mixture(*a, divide=lambda weights: weights),
         "variance without 1-ᾱ": lambda *a: mixture(*a, bells=lambda ab: (ab.sqrt() * m, ab * s**2)),
@@ -396,7 +403,11 @@ def test_the_message_says_what_came_and_what_should_have(checks):
         ("context", "cut to integers", lambda wish, n: context(wish, n, part=int)),
         ("hide_contexts", "cut to integers", lambda c, p, g: hidden(c.long().float(), p, g)),
         ("hide_contexts", "single entries hidden", hidden_by_dropout),
-        ("hide_contexts", "hidden rows not 0", lambda c, p, g: hidden(c, p, g, paint=lambda c, m, p: c * (2 * m - 1))),
+        (
+            "hide_contexts",
+            "hidden rows not 0",
+            lambda c, p, g: hidden(c, p, g, paint=lambda c, m, p: c * (2 * m - 1)),
+        ),
         ("hide_contexts", "the mask itself", lambda c, p, g: torch.rand(len(c), generator=g) >= p),
         ("hide_contexts", "nothing hidden", lambda c, p, g: 0 * c),
         ("hide_contexts", "kept rows changed", lambda c, p, g: hidden(c + 1, p, g)),

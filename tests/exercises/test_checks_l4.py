@@ -215,7 +215,12 @@ def place(h):
 
 
 def dpm(
-    lam=log_ratio, use=lambda r, h: place(h) / r, h_of=lambda low, high: low - high, shrink=None, grow=None, last=True
+    lam=log_ratio,
+    use=lambda r, h: place(h) / r,
+    h_of=lambda low, high: low - high,
+    shrink=None,
+    grow=None,
+    last=True,
 ):
     """A step with one place to go wrong for each argument; as it is, it is right."""
 
@@ -255,7 +260,11 @@ def dpm_without_first_order(x, t, t_prev, x0_pred, before):
     return dpm()(x, t, t_prev, x0_pred, before or (T, torch.zeros_like(x0_pred)))
 
 
-def fresh(use=lambda r, h: 1 / r, of_picture=lambda ab: ab**0.5, of_noise=lambda t, t_prev: (1 - ab_t[t_prev]) ** 0.5):
+def fresh(
+    use=lambda r, h: 1 / r,
+    of_picture=lambda ab: ab**0.5,
+    of_noise=lambda t, t_prev: (1 - ab_t[t_prev]) ** 0.5,
+):
     """A step with all noise fresh, with one place to go wrong for each argument; as it is, it is right."""
 
     def my_denoise_fresh(t, t_prev, x0_pred, before, z):

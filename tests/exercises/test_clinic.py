@@ -67,7 +67,11 @@ def images():
 def cases(tiny, images):
     """Clinic, letter → the control's name and cheap arguments for both."""
     few, exact = clinic_tools.few_levels(10), du.exact_denoiser(0.4, 0.25)
-    ten, label, x = du.exact_denoiser(0.4, 0.25, few), torch.tensor([0.9, 0.1, 0, 0, 0]), torch.ones(5)
+    ten, label, x = (
+        du.exact_denoiser(0.4, 0.25, few),
+        torch.tensor([0.9, 0.1, 0, 0, 0]),
+        torch.ones(5),
+    )
     return {
         l1: {letter: ("healthy", (ten, few, (64,))) for letter in "abcdefgh"},
         l2: dict.fromkeys("abc", ("healthy_network", (tiny, SHAPE)))
@@ -93,7 +97,9 @@ def test_one_line_is_ill_and_heals(clinic, letter, tiny, images):
     name, arguments = cases(tiny, images)[clinic][letter]
     control, patient = getattr(clinic, name), getattr(clinic, f"patient_{letter}")
     # copies, because a network that samples in training mode is changed by it
-    right, ill, well = (clinic_tools.examine(run, *copy.deepcopy(arguments)) for run in (control, patient, healed(patient)))
+    right, ill, well = (
+        clinic_tools.examine(run, *copy.deepcopy(arguments)) for run in (control, patient, healed(patient))
+    )
     assert right.isfinite().all()
     assert not torch.allclose(ill, right, atol=1e-3)
     assert torch.equal(well, right)
@@ -147,7 +153,10 @@ def test_l2_f_draws_as_if_there_were_no_label(tiny):
 
 
 def test_healthy_dpm():
-    model, x = du.exact_denoiser(0.4, 0.25), torch.randn(SHAPE, generator=torch.Generator().manual_seed(0))
+    model, x = (
+        du.exact_denoiser(0.4, 0.25),
+        torch.randn(SHAPE, generator=torch.Generator().manual_seed(0)),
+    )
     theirs, _ = du.sample_dpm(2, 10, model=model, seed=0, progress=False)
     same(clinic_tools.examine(l4.healthy_dpm, model, x, du.step_pairs(10)), theirs)
 
@@ -179,7 +188,11 @@ def test_l1_numbers():
 
 
 def test_l1_c_puts_back_too_little():
-    arguments = du.exact_denoiser(0.4, 0.25, clinic_tools.few_levels(25)), clinic_tools.few_levels(25), l1.NUMBERS
+    arguments = (
+        du.exact_denoiser(0.4, 0.25, clinic_tools.few_levels(25)),
+        clinic_tools.few_levels(25),
+        l1.NUMBERS,
+    )
     right, ill = (clinic_tools.examine(sampler, *arguments) for sampler in (l1.healthy, l1.patient_c))
     assert right.std().item() == pytest.approx(0.25, rel=0.1) and ill.std() < 0.1
 
@@ -202,7 +215,8 @@ def test_l2_numbers():
     assert spread(drawn["healthy, 500 steps"]) == pytest.approx(0.25, rel=0.03)
     assert spread(drawn["G"]) == pytest.approx(math.sqrt(variance), rel=0.03) and variance > (1.5 * 0.25) ** 2
     top, below = AB[500], AB[450]  # the two highest of ten levels
-    right = (top * below).sqrt() + ((1 - top) * (1 - below)).sqrt()  # DDIM's factor with the exact denoiser
+    # DDIM's factor with the exact denoiser
+    right = (top * below).sqrt() + ((1 - top) * (1 - below)).sqrt()
     ratio = spread(drawn["H"]) / spread(drawn["healthy, 10 levels"])
     assert ratio == pytest.approx(((below / top).sqrt() / right).item(), rel=0.03) and ratio > 1.5
 
@@ -214,7 +228,8 @@ def test_l2_with_500_levels_the_missing_one_is_not_missed():
 
 def test_l4_numbers():
     drawn = l4.numbers()
-    assert torch.equal(drawn["H, η = 0"].numbers, drawn["healthy, η = 0"].numbers)  # healthy without fresh noise
+    # healthy without fresh noise
+    assert torch.equal(drawn["H, η = 0"].numbers, drawn["healthy, η = 0"].numbers)
     for name, forgotten in (("healthy, η = 1", False), ("H, η = 1", True)):
         variance = 1.0
         for t, t_prev in du.step_pairs(25):
@@ -236,9 +251,13 @@ def test_l4_what_cannot_be_seen_can_be_measured():
 
 def test_l4_a_wraps_only_if_n_does_not_divide_500():
     arguments = du.exact_denoiser(0.4, 0.25), 25, SHAPE
-    assert torch.equal(clinic_tools.examine(l4.patient_a, *arguments), clinic_tools.examine(l4.healthy_ddim, *arguments))
+    assert torch.equal(
+        clinic_tools.examine(l4.patient_a, *arguments),
+        clinic_tools.examine(l4.healthy_ddim, *arguments),
+    )
     wrapped = clinic_tools.examine(l4.patient_a, arguments[0], 30, SHAPE)
-    assert wrapped.mean().item() == pytest.approx(0.4 * math.sqrt(AB[489]), abs=0.02)  # back at a level without picture
+    # back at a level without picture
+    assert wrapped.mean().item() == pytest.approx(0.4 * math.sqrt(AB[489]), abs=0.02)
 
 
 # -------------------------------------------------------------------------------- effects, in the pictures of the labs
@@ -277,9 +296,11 @@ def test_l1_pictures(fast, real):
     x = by_name(l1.sprites(fast, FEW))
     control, in_10 = x["healthy"], x["healthy in 10 steps"]
     assert ground(control, real) < 4 and 0.6 < control.std() < 0.85
-    assert x["A"].std() < 0.65 * control.std() and x["A"].mean() > control.mean() + 0.2  # bright clouds
+    # bright clouds
+    assert x["A"].std() < 0.65 * control.std() and x["A"].mean() > control.mean() + 0.2
     assert ground(x["B"], real) > 60  # noise
-    assert ground(x["C"], real) < 0.5 * ground(control, real)  # cleaner than healthy: too little noise is put back
+    # cleaner than healthy: too little noise is put back
+    assert ground(x["C"], real) < 0.5 * ground(control, real)
     assert x["D"].mean() > control.mean() + 0.2  # pale
     assert ground(x["E"], real) > 2 * ground(in_10, real)  # grain …
     sigma = (1 - AB[50]).sqrt().item()
@@ -319,11 +340,14 @@ def test_l4_pictures(fast, fast_context, real):
     assert ground(control, real) < 3 and ground(dpm, real) < 3
     assert ground(x["A"], real) > 60
     assert x["B"].std(dim=0).max() < 1e-3 and control.std(dim=0).mean() > 0.3  # all alike
-    assert x["C"].mean() < control.mean() - 0.08 and x["C"].std() < 0.95 * control.std()  # dark and dull
-    assert ground(x["D"], real) > 8  # level 50 holds 0.22 parts noise, half of which is clipped away on white
+    # dark and dull
+    assert x["C"].mean() < control.mean() - 0.08 and x["C"].std() < 0.95 * control.std()
+    # level 50 holds 0.22 parts noise, half of which is clipped away on white
+    assert ground(x["D"], real) > 8
     assert heroes(x["healthy, asked for heroes"]) >= 0.75 and heroes(x["E"]) <= 0.25
     assert ground(x["F"], real) > 30
-    assert (x["G"] - dpm).square().mean().sqrt() < 0.3 and ground(x["G"], real) < 3  # this one you cannot see
+    # this one you cannot see
+    assert (x["G"] - dpm).square().mean().sqrt() < 0.3 and ground(x["G"], real) < 3
 
 
 # ------------------------------------------------------------------------------------------- what the notebooks show
@@ -331,7 +355,10 @@ def test_l4_pictures(fast, fast_context, real):
 
 def test_reports_and_galleries(real, monkeypatch):
     monkeypatch.setattr("matplotlib.pyplot.show", lambda: None)
-    rows = [{"healthy": torch.zeros(SHAPE), "A": torch.full(SHAPE, math.nan)}, {"B": torch.ones(SHAPE)}]
+    rows = [
+        {"healthy": torch.zeros(SHAPE), "A": torch.full(SHAPE, math.nan)},
+        {"B": torch.ones(SHAPE)},
+    ]
     clinic_tools.show_sprites(rows)
     bells = {name: clinic_tools.Bell(torch.randn(100), 0.0, 1.0) for name in ("healthy", "A")}
     clinic_tools.show_histograms(bells)

@@ -34,7 +34,10 @@ def check(lab):
 
     @lab.check("double")
     def check_double(my_double):
-        mistakes = {"square": (torch.square, "Is it squared?"), "cut": (lambda x: 2 * x[:2], "Some is cut off.")}
+        mistakes = {
+            "square": (torch.square, "Is it squared?"),
+            "cut": (lambda x: 2 * x[:2], "Some is cut off."),
+        }
         compare(my_double, lambda x: 2 * x, lambda: (torch.randn(4, 3),), mistakes)
         return "twice is twice."
 
@@ -210,7 +213,8 @@ def test_what_cannot_be_stopped_is_left_behind(check, quick, monkeypatch):
 
 
 def test_the_users_own_interrupt_gets_through_and_stops_the_function(check):
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a run in the background may ignore it
+    # a run in the background may ignore it
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         threading.Timer(0.3, _thread.interrupt_main).start()
         with pytest.raises(KeyboardInterrupt):
@@ -251,10 +255,22 @@ def forgets(x):
 
 # What comes in place of a tensor (4, 3) of float32, the diagnosis, and what the message must hold.
 ODD = [
-    (lambda x: (2 * x).numpy(), "not a tensor", "a NumPy array of shape (4, 3), dtype float32. torch.as_tensor("),
+    (
+        lambda x: (2 * x).numpy(),
+        "not a tensor",
+        "a NumPy array of shape (4, 3), dtype float32. torch.as_tensor(",
+    ),
     (lambda x: np.float64(2.0), "not a tensor", "a float64. torch.as_tensor("),
-    (lambda x: (2 * x).tolist(), "not a tensor", "a list of length 4. torch.tensor(…, dtype=torch.float32)"),
-    (lambda x: [2 * row for row in x], "not a tensor", "a list of length 4. torch.stack or torch.cat"),
+    (
+        lambda x: (2 * x).tolist(),
+        "not a tensor",
+        "a list of length 4. torch.tensor(…, dtype=torch.float32)",
+    ),
+    (
+        lambda x: [2 * row for row in x],
+        "not a tensor",
+        "a list of length 4. torch.stack or torch.cat",
+    ),
     (yields, "not a tensor", "a generator, of which nothing is computed yet"),
     (lambda x: map(float, x[0]), "not a tensor", "a map, of which nothing is computed yet"),
     (lambda x: (2 * x,), "not a tensor", "a comma too many"),
@@ -264,13 +280,25 @@ ODD = [
     (lambda x: 3, "not a tensor", "should be a tensor of shape (4, 3), it is an int."),
     (lambda x: x.double, "not a tensor", "are the parentheses of a call missing?"),
     (forgets, "nothing returned", "is a `return` missing?"),
-    (lambda x: (2 * x).sum(), "wrong shape", "it has (), one number: is a mean or a sum taken over too much?"),
+    (
+        lambda x: (2 * x).sum(),
+        "wrong shape",
+        "it has (), one number: is a mean or a sum taken over too much?",
+    ),
     (lambda x: 2 * x[None], "wrong shape", "it has (1, 4, 3): too many axes of length 1."),
     (lambda x: 2 * x.T, "wrong shape", "it has (3, 4): the axes are in another order."),
     (lambda x: 2 * x[:2], "wrong shape", "should have shape (4, 3), it has (2, 3)."),
-    (lambda x: 2 * x.double(), "wrong dtype", "it has torch.float64: .to(torch.float32) converts it."),
+    (
+        lambda x: 2 * x.double(),
+        "wrong dtype",
+        "it has torch.float64: .to(torch.float32) converts it.",
+    ),
     (lambda x: 2 * x.to("meta"), "wrong device", 'it has meta: .to("cpu") converts it.'),
-    (lambda x: 2 * x / (x > 0), "not finite", " of 12 values are NaN or infinite: is something divided by 0"),
+    (
+        lambda x: 2 * x / (x > 0),
+        "not finite",
+        " of 12 values are NaN or infinite: is something divided by 0",
+    ),
 ]
 
 
@@ -299,10 +327,18 @@ def test_an_odd_result_is_named_with_what_to_do(lab, function, diagnosis, words)
         ((1, 2, 3), (1, 2), "should be 2 parts, as a tuple or list; it is a tuple of length 3."),
         (torch.ones(2, 4), (1, 2), "it is a tensor of shape (2, 4), dtype torch.float32."),
         ((i for i in (1, 2)), [1, 2], "a generator, of which nothing is computed yet"),
-        ((1, None), (1, torch.ones(2)), "part 2 of the result should be a tensor of shape (2,), it is None"),
+        (
+            (1, None),
+            (1, torch.ones(2)),
+            "part 2 of the result should be a tensor of shape (2,), it is None",
+        ),
         ((1, 3), (1, 2), "part 2 of the result is wrong: expected 2, got 3."),
         (1.00002, 1.0, "expected 1, got 1.00002."),
-        (torch.tensor(2.0), torch.full((1,), 2.0), "should have shape (1,), it has (): too few axes of length 1."),
+        (
+            torch.tensor(2.0),
+            torch.full((1,), 2.0),
+            "should have shape (1,), it has (): too few axes of length 1.",
+        ),
         (torch.ones(1, 3, 2), torch.ones(3, 1, 2), "the axes are in another order."),
     ],
 )
@@ -474,7 +510,12 @@ def test_progress_is_read_in_any_encoding_and_unknown_names_stay(lab, check, not
     assert lab.passed() == {"halve"}
     assert check(lambda x: 2 * x).message == "twice is twice."
     assert lab.passed() == {"double", "halve"}
-    assert json.loads(lab.file.read_text(encoding="utf-8")) == ["double", "größer", "halve", "of a newer version"]
+    assert json.loads(lab.file.read_text(encoding="utf-8")) == [
+        "double",
+        "größer",
+        "halve",
+        "of a newer version",
+    ]
     assert [path.name for path in lab.file.parent.iterdir()] == ["progress.json"]
 
 
@@ -515,7 +556,15 @@ def test_on_a_read_only_mount_exercises_pass_and_it_is_said_once(lab, check, not
     if stored:
         lab.file.write_bytes(stored)
     with monkeypatch.context() as patch:  # no permissions: root may write whatever they say
-        for operation in ("write_text", "write_bytes", "replace", "rename", "unlink", "mkdir", "touch"):
+        for operation in (
+            "write_text",
+            "write_bytes",
+            "replace",
+            "rename",
+            "unlink",
+            "mkdir",
+            "touch",
+        ):
             patch.setattr(Path, operation, refuse)
         verdict = check(lambda x: 2 * x)
         assert verdict.status == "passed"
@@ -526,6 +575,8 @@ def test_on_a_read_only_mount_exercises_pass_and_it_is_said_once(lab, check, not
     assert (lab.file.read_bytes() if lab.file.exists() else None) == stored
     lab.record("halve")  # as soon as it can be written, all is noted
     assert json.loads(lab.file.read_text(encoding="utf-8")) == ["double", "halve"]
+    lab.file.unlink()  # a learner begins anew
+    assert lab.passed() == set()
 
 
 @pytest.mark.parametrize("obstacle", ["a file for the folder", "a folder for the file", "a loop of links"])

@@ -89,7 +89,10 @@ def test_table_and_plot_show_the_figures(finished):
     assert [panel.get_title() for panel in panels] == ["T = 4", "T = 8"]
     line = next(line for line in panels[1].lines if line.get_label() == "cosine, dpm++")
     fsd = results["networks"]["cosine_8_0"]["fsd"]
-    assert list(line.get_xdata()) == [2, 4] and list(line.get_ydata()) == [fsd["dpm++ 2"], fsd["dpm++ 4"]]
+    assert list(line.get_xdata()) == [2, 4] and list(line.get_ydata()) == [
+        fsd["dpm++ 2"],
+        fsd["dpm++ 4"],
+    ]
 
 
 def test_a_stopped_run_goes_on_and_does_nothing_twice(tmp_path, monkeypatch, finished):
@@ -116,7 +119,8 @@ def test_a_stopped_run_goes_on_and_does_nothing_twice(tmp_path, monkeypatch, fin
 
     stop = None
     assert run("--quick", "--out", tmp_path) == 0
-    assert len(trained) == 5 and len(drawn) == 4 * 6 + 1  # four networks in six ways, and one again with a second seed
+    # four networks in six ways, and one again with a second seed
+    assert len(trained) == 5 and len(drawn) == 4 * 6 + 1
     assert (tmp_path / "results.json").read_text() == (finished / "results.json").read_text()
 
 
@@ -209,7 +213,8 @@ def test_clipping_leaves_a_guess_within_the_range_alone(make_recorder):
 
 def test_wrong_answer_at_pure_noise_ruins_a_plain_sampler_and_not_a_clipped_one(make_recorder):
     schedule = SCHEDULES["cosine"](50)
-    model = make_recorder(lambda x, t, c: 0.99 * x if t == 1 else torch.zeros_like(x))  # 1 % off at t = T
+    # 1 % off at t = T
+    model = make_recorder(lambda x, t, c: 0.99 * x if t == 1 else torch.zeros_like(x))
     plain, _ = du.sample_ddim(4, 10, model=model, schedule=schedule, seed=0, progress=False)
     clipped, _ = du.sample_ddim(4, 10, model=Clipped(model, schedule), schedule=schedule, seed=0, progress=False)
     assert plain.abs().max() > 10 and clipped.abs().max() < 1.01

@@ -8,20 +8,38 @@ from going_further import checkpoints
 from going_further.unet import UNet
 
 UNET = {
-    "in_channels": 1, "out_channels": 1, "dim": 8, "dim_mults": [1, 2], "attns": [False, True], "n_blocks": 1,
-    "groups": 8, "n_classes": 3, "height": 8,
-}  # fmt: skip
+    "in_channels": 1,
+    "out_channels": 1,
+    "dim": 8,
+    "dim_mults": [1, 2],
+    "attns": [False, True],
+    "n_blocks": 1,
+    "groups": 8,
+    "n_classes": 3,
+    "height": 8,
+}
 
 
 def make_state():
     model, ema = UNet(**UNET), UNet(**UNET)
-    config = {"dataset": "mnist", "image_size": 8, "timesteps": 20, "schedule": "cosine", "class_names": list("abc")}
+    config = {
+        "dataset": "mnist",
+        "image_size": 8,
+        "timesteps": 20,
+        "schedule": "cosine",
+        "class_names": list("abc"),
+    }
     config |= {"unet": UNET, "training": {"epochs": 2}}
     optimizer = torch.optim.Adam(model.parameters())
     return {
-        "config": config, "model": model.state_dict(), "ema": ema.state_dict(), "optimizer": optimizer.state_dict(),
-        "step": 3, "epoch": 1, "losses": [(0.5, 0.6)],
-    }  # fmt: skip
+        "config": config,
+        "model": model.state_dict(),
+        "ema": ema.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "step": 3,
+        "epoch": 1,
+        "losses": [(0.5, 0.6)],
+    }
 
 
 @pytest.fixture
@@ -43,7 +61,8 @@ def test_what_was_saved_comes_back(saved):
     assert not net.training and not any(module.training for module in net.modules())
     assert config == state["config"]
     assert schedule.timesteps == 20
-    assert schedule.ab_t[10] == pytest.approx(0.4925, abs=0.01)  # the cosine's, where the linear one is at 0.95
+    # the cosine's, where the linear one is at 0.95
+    assert schedule.ab_t[10] == pytest.approx(0.4925, abs=0.01)
     assert net(torch.zeros(2, 1, 8, 8), 0.5, torch.eye(3)[:2]).shape == (2, 1, 8, 8)
 
 
@@ -91,7 +110,8 @@ def test_file_that_would_run_code_is_refused(tmp_path):
     torch.save({"config": Trap(tmp_path / "trapped")}, tmp_path / "trap.pt")
     with pytest.raises(ValueError, match="holds more than tensors") as refusal:
         checkpoints.load_model(tmp_path / "trap.pt")
-    assert "weights_only" not in str(refusal.value)  # PyTorch's own message advises to load it unsafely
+    # PyTorch's own message advises to load it unsafely
+    assert "weights_only" not in str(refusal.value)
     assert not (tmp_path / "trapped").exists()
 
 
@@ -106,7 +126,12 @@ def test_file_of_another_program(tmp_path, content):
 
 @pytest.mark.parametrize(
     "change",
-    [{"schedule": "straight"}, {"timesteps": -1}, {"unet": UNET | {"dim": 16}}, {"unet": UNET | {"heads": 4}}],
+    [
+        {"schedule": "straight"},
+        {"timesteps": -1},
+        {"unet": UNET | {"dim": 16}},
+        {"unet": UNET | {"heads": 4}},
+    ],
 )
 def test_contents_that_do_not_fit(tmp_path, change):
     state = make_state()

@@ -20,7 +20,10 @@ from going_further.cli import errors_in_one_line
 )
 def test_each_error_has_its_line_and_its_status(error, status, said, capsys):
     parser = argparse.ArgumentParser(prog="draw.py")
-    with pytest.raises(SystemExit) as end, errors_in_one_line(parser, "draw fewer", "stopped; go on with --resume"):
+    with (
+        pytest.raises(SystemExit) as end,
+        errors_in_one_line(parser, "draw fewer", "stopped; go on with --resume"),
+    ):
         raise error
     assert end.value.code == status and capsys.readouterr().err == said
 

@@ -77,7 +77,10 @@ def mnist_root(tmp_path):
     digits = np.random.default_rng(0).integers(0, 256, (6, 28, 28), dtype=np.uint8)
     for name, images in (("train", digits), ("t10k", 255 - digits[:2])):
         write_idx(tmp_path / "MNIST" / "raw" / f"{name}-images-idx3-ubyte", images)
-        write_idx(tmp_path / "MNIST" / "raw" / f"{name}-labels-idx1-ubyte", np.array([5, 0, 4, 1, 9, 2])[: len(images)])
+        write_idx(
+            tmp_path / "MNIST" / "raw" / f"{name}-labels-idx1-ubyte",
+            np.array([5, 0, 4, 1, 9, 2])[: len(images)],
+        )
     return tmp_path, digits
 
 
@@ -122,9 +125,17 @@ def cifar_root(tmp_path, monkeypatch):
     classes = "airplane automobile bird cat deer dog frog horse ship truck".split()
     train, labels = [], [6, 9, 9, 4, 1, 1, 2, 7, 8, 3]
     for i in range(5):
-        batch = {"data": pixels[2 * i : 2 * i + 2].reshape(2, 3072), "labels": labels[2 * i : 2 * i + 2]}
+        batch = {
+            "data": pixels[2 * i : 2 * i + 2].reshape(2, 3072),
+            "labels": labels[2 * i : 2 * i + 2],
+        }
         train.append([f"data_batch_{i + 1}", write_pickle(folder / f"data_batch_{i + 1}", batch)])
-    test = [["test_batch", write_pickle(folder / "test_batch", {"data": 255 - pixels[:1], "labels": [0]})]]
+    test = [
+        [
+            "test_batch",
+            write_pickle(folder / "test_batch", {"data": 255 - pixels[:1], "labels": [0]}),
+        ]
+    ]
     meta = {"filename": "batches.meta", "key": "label_names"}
     meta["md5"] = write_pickle(folder / "batches.meta", {"label_names": classes})
     for name, value in (("train_list", train), ("test_list", test), ("meta", meta)):
@@ -169,7 +180,12 @@ def load_one(root, **options):
 
 
 def test_subfolders_are_the_classes(tmp_path):
-    for name, colour in (("dog/1.png", 10), ("cat/b.png", 30), ("cat/a.JPG", 20), ("cat/more/c.bmp", 40)):
+    for name, colour in (
+        ("dog/1.png", 10),
+        ("cat/b.png", 30),
+        ("cat/a.JPG", 20),
+        ("cat/more/c.bmp", 40),
+    ):
         save(tmp_path, name, Image.new("RGB", (8, 6), (colour,) * 3))
     (tmp_path / "cat" / "notes.txt").write_text("not a picture")
     data = datasets.load("custom", tmp_path)
@@ -233,7 +249,10 @@ def test_photos_stand_upright(tmp_path):
 
 def test_pictures_of_other_sizes_are_cut_square_and_resized(tmp_path):
     """Wide and high: the square in the middle is kept, and not squeezed. Its rim takes a little of what is cut off."""
-    for name, size, box in (("wide", (60, 20), (20, 0, 40, 20)), ("high", (10, 40), (0, 15, 10, 25))):
+    for name, size, box in (
+        ("wide", (60, 20), (20, 0, 40, 20)),
+        ("high", (10, 40), (0, 15, 10, 25)),
+    ):
         image = Image.new("RGB", size, "blue")
         image.paste("red", box)
         save(tmp_path, f"a/{name}.png", image)
@@ -279,7 +298,8 @@ def test_no_other_program_is_asked_about_a_picture(tmp_path):
 
 
 def test_folders_without_what_is_needed_are_named(tmp_path):
-    with pytest.raises(ValueError, match=rf"{re.escape(str(tmp_path))}: expected a subfolder"):  # empty
+    # empty
+    with pytest.raises(ValueError, match=rf"{re.escape(str(tmp_path))}: expected a subfolder"):
         datasets.load("custom", tmp_path)
     save(tmp_path, "loose.png", Image.new("RGB", (8, 8)))
     with pytest.raises(ValueError, match="expected a subfolder"):
@@ -295,7 +315,11 @@ def test_folders_without_what_is_needed_are_named(tmp_path):
 
 
 def test_sets_are_resized_and_stay_in_range(mnist_root, cifar_root):
-    for name, (root, *_) in (("mnist", mnist_root), ("cifar10", cifar_root), ("sprites", (du.ROOT / "data",))):
+    for name, (root, *_) in (
+        ("mnist", mnist_root),
+        ("cifar10", cifar_root),
+        ("sprites", (du.ROOT / "data",)),
+    ):
         small, large = (datasets.load(name, root, image_size=size) for size in (8, 40))
         check_form(small)
         assert small.images.shape[2:] == (8, 8) and large.images.shape[2:] == (40, 40)
@@ -313,7 +337,10 @@ def test_resizing_does_not_lose_thin_lines():
 
 @pytest.mark.parametrize(
     ("name", "size", "message"),
-    [("imagenet", None, "sprites, mnist, cifar10, custom, got 'imagenet'"), ("sprites", 0, "at least 1, got 0")],
+    [
+        ("imagenet", None, "sprites, mnist, cifar10, custom, got 'imagenet'"),
+        ("sprites", 0, "at least 1, got 0"),
+    ],
 )
 def test_unknown_names_and_sizes_are_refused(name, size, message):
     with pytest.raises(ValueError, match=message):
@@ -321,7 +348,9 @@ def test_unknown_names_and_sizes_are_refused(name, size, message):
 
 
 @pytest.mark.parametrize(
-    "shapes", [((2, 3, 4, 4), (2, 3)), ((2, 3, 4, 4), (3, 2)), ((2, 4, 4), (2, 2)), ((2, 3, 4, 4), (2,))], ids=str
+    "shapes",
+    [((2, 3, 4, 4), (2, 3)), ((2, 3, 4, 4), (3, 2)), ((2, 4, 4), (2, 2)), ((2, 3, 4, 4), (2,))],
+    ids=str,
 )
 def test_contradictory_sets_are_refused(shapes):
     with pytest.raises(ValueError, match="expected images"):

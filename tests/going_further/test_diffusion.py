@@ -203,7 +203,11 @@ def test_loss_asks_for_every_level_and_passes_the_context(make_recorder):
 
 
 def test_loss_at_given_levels_with_given_noise(make_recorder):
-    recorder, xstart, noise = make_recorder(lambda x, t, c: 2 * x), torch.randn(3, 1, 4, 4), torch.randn(3, 1, 4, 4)
+    recorder, xstart, noise = (
+        make_recorder(lambda x, t, c: 2 * x),
+        torch.randn(3, 1, 4, 4),
+        torch.randn(3, 1, 4, 4),
+    )
     t = torch.tensor([1, T // 2, T])
     loss = diffusion(recorder).loss(xstart, t=t, noise=noise)
     torch.testing.assert_close(recorder.times[0], t / T)

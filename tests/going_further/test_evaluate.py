@@ -28,15 +28,26 @@ def shake(net):
 def write_checkpoint(path, channels=3, height=16, classes=du.CLASS_NAMES, dataset="sprites", schedule="linear"):
     """A tiny network with random weights, as train.py would store it."""
     unet = {
-        "in_channels": channels, "out_channels": channels, "dim": 8, "dim_mults": [1, 2], "attns": [False, True],
-        "n_blocks": 1, "groups": 8, "n_classes": len(classes) or None, "height": height,
-    }  # fmt: skip
+        "in_channels": channels,
+        "out_channels": channels,
+        "dim": 8,
+        "dim_mults": [1, 2],
+        "attns": [False, True],
+        "n_blocks": 1,
+        "groups": 8,
+        "n_classes": len(classes) or None,
+        "height": height,
+    }
     net = UNet(**unet)
     shake(net)
     config = {
-        "dataset": dataset, "image_size": height, "timesteps": 20, "schedule": schedule, "class_names": list(classes),
+        "dataset": dataset,
+        "image_size": height,
+        "timesteps": 20,
+        "schedule": schedule,
+        "class_names": list(classes),
         "unet": unet,
-    }  # fmt: skip
+    }
     du.save_weights({"config": config, "ema": net.state_dict()}, path)
     return net.eval(), config
 
@@ -78,7 +89,20 @@ def test_command_prints_and_stores_figures_that_the_module_gives_as_well(tmp_pat
     monkeypatch.setattr(evaluate, "load_inception", unavailable)
     net, _ = write_checkpoint(tmp_path / "tiny.pt", schedule="cosine")
     out = tmp_path / "new" / "figures.json"
-    arguments = ("--samples", 12, "--seeds", 2, "--seed", 3, "--sampler", "ddim", "--steps", 2, "--guidance", 50)
+    arguments = (
+        "--samples",
+        12,
+        "--seeds",
+        2,
+        "--seed",
+        3,
+        "--sampler",
+        "ddim",
+        "--steps",
+        2,
+        "--guidance",
+        50,
+    )
     arguments += ("--eta", 0.5)
     assert run("--checkpoint", tmp_path / "tiny.pt", *arguments, "--out", out) == 0
     results = json.loads(out.read_text())
@@ -89,9 +113,16 @@ def test_command_prints_and_stores_figures_that_the_module_gives_as_well(tmp_pat
     other, _ = du.sprite_tensors(*to_arrays(draw_sprites(12, 204)))
     schedule = SCHEDULES["cosine"](20)
     samples, _ = du.sample_ddim_context(
-        12, labels, 2, eta=0.5, guidance=50, model=Clipped(net, schedule), schedule=schedule, seed=4 * 10**6,
+        12,
+        labels,
+        2,
+        eta=0.5,
+        guidance=50,
+        model=Clipped(net, schedule),
+        schedule=schedule,
+        seed=4 * 10**6,
         progress=False,
-    )  # fmt: skip
+    )
     classifier = du.load_classifier()
     fsd = du.frechet_sprite_distance(samples.clamp(-1, 1), reference, classifier)
     figures = results["figures"]["FSD"]
@@ -143,7 +174,8 @@ def test_fid_is_the_frechet_distance_of_the_features():
 def test_inception_score_counts_the_classes_that_are_drawn():
     inception = FakeInception()
     inception.fc.weight.data = 0.2 * torch.tensor([[1.0, 0, 0], [0, 1, 0], [0, 0, 1], [-1, -1, -1]])
-    colours = torch.eye(3).repeat(100, 1)[:, :, None, None].expand(-1, -1, 2, 2) * 2 - 1  # red, green, blue
+    # red, green, blue
+    colours = torch.eye(3).repeat(100, 1)[:, :, None, None].expand(-1, -1, 2, 2) * 2 - 1
     assert evaluate.inception_figures(colours, colours, inception)["Inception Score"] == pytest.approx(3, rel=0.05)
     only_red = colours[:1].expand(300, -1, -1, -1)
     assert evaluate.inception_figures(only_red, colours, inception)["Inception Score"] == pytest.approx(1)
@@ -263,8 +295,15 @@ def test_one_seed_has_no_spread():
     figures = evaluate.summary([2.0], [1.0])
     assert figures == {"mean": 2, "std": None, "real_mean": 1, "real_std": None}
     results = {
-        "checkpoint": "a.pt", "samples": 10, "sampler": "ddpm", "steps": 20, "eta": None, "guidance": 1.0, "seeds": [0],
-        "note": "n", "figures": {"FSD": figures},
-    }  # fmt: skip
+        "checkpoint": "a.pt",
+        "samples": 10,
+        "sampler": "ddpm",
+        "steps": 20,
+        "eta": None,
+        "guidance": 1.0,
+        "seeds": [0],
+        "note": "n",
+        "figures": {"FSD": figures},
+    }
     assert evaluate.table(results).splitlines()[-1].split() == ["FSD", "2.000", "1.000"]
     assert math.isclose(evaluate.summary([1.0, 3.0], [1.0, 1.0])["std"], math.sqrt(2), rel_tol=1e-4)

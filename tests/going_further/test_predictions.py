@@ -57,7 +57,14 @@ def perfect_v(schedule):
 def draw(model, name, schedule, **options):
     make, n = STEPS[name]
     return sample(
-        make(schedule), step_pairs(n, T), SHAPE[0], model=model, schedule=schedule, seed=0, progress=False, **options
+        make(schedule),
+        step_pairs(n, T),
+        SHAPE[0],
+        model=model,
+        schedule=schedule,
+        seed=0,
+        progress=False,
+        **options,
     )
 
 
@@ -136,7 +143,8 @@ def test_a_noise_predictor_is_refused_at_nothing_and_welcome_below():
 def test_wrappers_around_them_work_from_nothing_too(kind):
     model, context = MODELS[kind](ZERO), torch.zeros(SHAPE[0], 5)
     plain, _ = draw(model, "ddim", ZERO)
-    guided, _ = draw(Guided(model, 2.0), "ddim", ZERO, context=context)  # it does not look at contexts
+    # it does not look at contexts
+    guided, _ = draw(Guided(model, 2.0), "ddim", ZERO, context=context)
     torch.testing.assert_close(guided, plain, atol=1e-5, rtol=0)
     clipped, _ = draw(Guided(Clipped(model, ZERO), 1.5), "ddim", ZERO, context=context)
     inside = plain.abs() < 0.9

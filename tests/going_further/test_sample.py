@@ -23,11 +23,22 @@ def make_checkpoint(tmp_path_factory):
     def make(channels=3, classes=CLASSES, timesteps=60):
         torch.manual_seed(0)
         unet = {"in_channels": channels, "out_channels": channels, "dim": 8, "dim_mults": [1, 2]}
-        unet |= {"attns": [False, True], "n_blocks": 1, "groups": 8, "n_classes": len(classes) or None, "height": 8}
+        unet |= {
+            "attns": [False, True],
+            "n_blocks": 1,
+            "groups": 8,
+            "n_classes": len(classes) or None,
+            "height": 8,
+        }
         net = UNet(**unet)
         for parameter in net.parameters():  # a fresh network predicts 0, whatever it is asked
             torch.nn.init.normal_(parameter, std=0.2)
-        config = {"dataset": "custom", "image_size": 8, "timesteps": timesteps, "schedule": "cosine"}
+        config = {
+            "dataset": "custom",
+            "image_size": 8,
+            "timesteps": timesteps,
+            "schedule": "cosine",
+        }
         config |= {"class_names": classes, "unet": unet, "training": {}}
         path = tmp_path_factory.mktemp("checkpoints") / "model.pt"
         du.save_weights({"config": config, "ema": net.state_dict()}, path)
@@ -43,7 +54,18 @@ def checkpoint(make_checkpoint):
 
 def run(checkpoint, out, *more):
     """Draw four pictures in five steps; the bytes of the file."""
-    few = ["--checkpoint", checkpoint, "--num-samples", 4, "--sampler", "ddim", "--steps", 5, "--out", out]
+    few = [
+        "--checkpoint",
+        checkpoint,
+        "--num-samples",
+        4,
+        "--sampler",
+        "ddim",
+        "--steps",
+        5,
+        "--out",
+        out,
+    ]
     sample.main([*map(str, few), *map(str, more)])
     assert not list(out.parent.glob("*.part"))
     return out.read_bytes()
@@ -55,9 +77,21 @@ def run(checkpoint, out, *more):
 @pytest.mark.parametrize("sampler", [["ddpm"], ["ddim", "--steps", "7"], ["dpm++", "--steps", "3"], ["ddim"]])
 def test_grid_of_each_sampler(checkpoint, tmp_path, sampler, capsys):
     out = tmp_path / "new" / "grid.png"
-    sample.main(["--checkpoint", str(checkpoint), "--num-samples", "5", "--sampler", *sampler, "--out", str(out)])
+    sample.main(
+        [
+            "--checkpoint",
+            str(checkpoint),
+            "--num-samples",
+            "5",
+            "--sampler",
+            *sampler,
+            "--out",
+            str(out),
+        ]
+    )
     with Image.open(out) as image:
-        assert image.format == "PNG" and image.size == (8 * (3 * 9 + 1), 8 * (2 * 9 + 1))  # 3 columns, 8 times as large
+        # 3 columns, 8 times as large
+        assert image.format == "PNG" and image.size == (8 * (3 * 9 + 1), 8 * (2 * 9 + 1))
         assert len(image.getcolors(10**6)) > 10
     assert capsys.readouterr().out == f"done: {out}\n"
 
@@ -82,7 +116,15 @@ def test_animation_ends_with_the_pictures(checkpoint, tmp_path):
 
 @pytest.mark.parametrize("classes", [CLASSES, []])
 def test_film_strip(make_checkpoint, tmp_path, classes):
-    run(make_checkpoint(classes=classes), tmp_path / "strip.png", "--progressive", "--steps", 20, "--num-samples", 1)
+    run(
+        make_checkpoint(classes=classes),
+        tmp_path / "strip.png",
+        "--progressive",
+        "--steps",
+        20,
+        "--num-samples",
+        1,
+    )
     with Image.open(tmp_path / "strip.png") as image:
         assert image.format == "PNG" and image.size[0] == 900
 
@@ -103,7 +145,8 @@ def test_class_and_guidance_matter(checkpoint, tmp_path):
 def test_classes_by_name_and_number():
     assert torch.equal(sample.class_context(["cat", "dog"], "1", 2), torch.eye(2)[[1, 1]])
     assert torch.equal(sample.class_context(["cat", "dog"], "cat", 1), torch.eye(2)[[0]])
-    assert torch.equal(sample.class_context(CLASSES, "1", 1), torch.eye(3)[[2]])  # a name comes first
+    # a name comes first
+    assert torch.equal(sample.class_context(CLASSES, "1", 1), torch.eye(3)[[2]])
     assert torch.equal(sample.class_context(["cat", "dog"], None, 3), torch.eye(2)[[0, 1, 0]])
     assert sample.class_context([], None, 3) is None
 
@@ -120,7 +163,11 @@ def net():
 
 @pytest.mark.parametrize(
     ("sampler", "steps", "function"),
-    [("ddpm", None, du.sample_ddpm_context), ("ddim", 7, du.sample_ddim_context), ("dpm++", 7, du.sample_dpm_context)],
+    [
+        ("ddpm", None, du.sample_ddpm_context),
+        ("ddim", 7, du.sample_ddim_context),
+        ("dpm++", 7, du.sample_dpm_context),
+    ],
 )
 def test_samplers_are_those_of_the_module(net, sampler, steps, function):
     context = torch.eye(2)
@@ -169,7 +216,8 @@ def test_command_hands_eta_on(checkpoint, tmp_path, option):
 
 
 @pytest.mark.parametrize(
-    ("sampler", "eta"), [("ddpm", 1.0), ("ddim", -0.1), ("ddim", 1.1), ("dpm++", -1.0), ("dpm++", math.nan)]
+    ("sampler", "eta"),
+    [("ddpm", 1.0), ("ddim", -0.1), ("ddim", 1.1), ("dpm++", -1.0), ("dpm++", math.nan)],
 )
 def test_eta_that_cannot_be(net, sampler, eta):
     with pytest.raises(ValueError, match="--eta"):
@@ -205,7 +253,8 @@ def test_guess_is_the_guided_one(net):
     noise = 3 * net(x, level, context) - 2 * net(x, level, None)
     expected = du.predict_x0(x, 30, noise, net.schedule)
     np.testing.assert_allclose(sample.guessed(net, x.numpy(), 30, context, 3.0), expected, rtol=1e-5, atol=1e-5)
-    assert np.array_equal(sample.guessed(net, x.numpy(), 0, context, 3.0), x)  # clean pictures are their own guess
+    # clean pictures are their own guess
+    assert np.array_equal(sample.guessed(net, x.numpy(), 0, context, 3.0), x)
 
 
 # ------------------------------------------------------------------------------------------------------------- errors
@@ -216,7 +265,10 @@ def test_guess_is_the_guided_one(net):
     [
         (["--checkpoint", "nowhere.pt"], "no checkpoint at nowhere.pt"),
         (["--checkpoint", du.ROOT / "README.md"], "not a complete PyTorch checkpoint"),
-        (["--checkpoint", du.ROOT / "weights" / "model_trained.pth"], "was not made by going_further/train.py"),
+        (
+            ["--checkpoint", du.ROOT / "weights" / "model_trained.pth"],
+            "was not made by going_further/train.py",
+        ),
         (["--class-id", 3], r"out of 0 \(cat\), 1 \(dog\), 2 \(1\), got '3'"),
         (["--class-id", "Cat"], "got 'Cat'"),
         (["--class-id=-1"], "got '-1'"),

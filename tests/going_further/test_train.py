@@ -22,7 +22,8 @@ from going_further.diffusion import DenoiseDiffusion
 from support.training import alone
 
 SMALL = "--dim 16 --dim-mults 1 2 --blocks 1 --timesteps 20 --batch-size 8 --epochs 3".split()
-ROUNDING = {"rtol": 1e-3, "atol": 1e-5}  # Adam's first steps enlarge the rounding of gradients near zero
+# Adam's first steps enlarge the rounding of gradients near zero
+ROUNDING = {"rtol": 1e-3, "atol": 1e-5}
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +46,16 @@ def pictures(tmp_path_factory):
 
 
 def command(pictures, out, *more):
-    return ["--dataset", "custom", "--data", str(pictures), "--out", str(out), *SMALL, *map(str, more)]
+    return [
+        "--dataset",
+        "custom",
+        "--data",
+        str(pictures),
+        "--out",
+        str(out),
+        *SMALL,
+        *map(str, more),
+    ]
 
 
 def run(pictures, out, *more):
@@ -92,7 +102,12 @@ def check_equal(state, expected, **tolerance):
 
 def test_run_leaves_its_files(whole):
     out, state = whole
-    assert {path.name for path in out.iterdir()} == {"checkpoint.pt", "model.pt", "samples", "tensorboard"}
+    assert {path.name for path in out.iterdir()} == {
+        "checkpoint.pt",
+        "model.pt",
+        "samples",
+        "tensorboard",
+    }
     assert state["step"] == 3 * 4 and state["epoch"] == 3 and len(state["losses"]) == 3
     net, schedule, config = checkpoints.load_model(out / "model.pt", "cpu")
     assert schedule.timesteps == 20 and config["class_names"] == ["bright", "dark"] and net.h == 8
@@ -103,10 +118,14 @@ def test_run_leaves_its_files(whole):
 def test_example_pictures_are_dpm_with_all_noise_fresh(whole):
     out, _ = whole
     net, schedule, _ = checkpoints.load_model(out / "model.pt", "cpu")
-    context, options = torch.eye(2).repeat(4, 1), {"model": Clipped(net, schedule), "schedule": schedule, "seed": 0}
+    context, options = (
+        torch.eye(2).repeat(4, 1),
+        {"model": Clipped(net, schedule), "schedule": schedule, "seed": 0},
+    )
     samples, _ = du.sample_dpm_context(8, context, 10, eta=math.inf, progress=False, **options)
     with Image.open(out / "samples" / "epoch_0003.png") as grid:
-        cells = np.asarray(grid)[1:, 1:].reshape(4, 9, 2, 9, 3)[:, :8, :, :8]  # without the lines between them
+        # without the lines between them
+        cells = np.asarray(grid)[1:, 1:].reshape(4, 9, 2, 9, 3)[:, :8, :, :8]
     pictures = torch.from_numpy(cells.swapaxes(1, 2).reshape(8, 8, 8, 3).copy()).permute(0, 3, 1, 2)
     torch.testing.assert_close(pictures / 127.5 - 1, samples.clamp(-1, 1), atol=0.02, rtol=0)
 
@@ -214,7 +233,10 @@ def test_a_finished_run_is_lengthened_in_words(pictures, whole, tmp_path, capsys
 
 def test_a_run_that_is_not_finished_is_not_lengthened(pictures, whole, tmp_path, capsys):
     (tmp_path / "out").mkdir()
-    du.save_weights(whole[1] | {"epoch": 2, "losses": whole[1]["losses"][:2]}, tmp_path / "out" / "checkpoint.pt")
+    du.save_weights(
+        whole[1] | {"epoch": 2, "losses": whole[1]["losses"][:2]},
+        tmp_path / "out" / "checkpoint.pt",
+    )
     text = error_of(command(pictures, tmp_path / "out", "--resume", "--epochs", 5), capsys)
     assert "epochs was 3, is now 5" in text
 
@@ -254,8 +276,24 @@ def test_accumulation_changes_nothing_but_rounding(pictures, whole, tmp_path):
 
 def test_two_processes_change_nothing_but_rounding(pictures, whole, tmp_path):
     script = str(du.ROOT / "going_further" / "train.py")
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
-    launch += ["--main_process_port", "0", "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    launch = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--multi_gpu",
+        "--num_processes",
+        "2",
+    ]
+    launch += [
+        "--main_process_port",
+        "0",
+        "--num_machines",
+        "1",
+        "--mixed_precision",
+        "no",
+        "--dynamo_backend",
+        "no",
+    ]
     done = subprocess.run(
         [*launch, script, *command(pictures, tmp_path / "out")],
         env=os.environ | {"ACCELERATE_USE_CPU": "true"},  # also where there is a GPU
@@ -275,7 +313,8 @@ def test_two_processes_change_nothing_but_rounding(pictures, whole, tmp_path):
 
 
 def test_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(pictures, tmp_path, capsys, monkeypatch):
-    factors = iter([1.0] * 5 + [math.nan] * 10**6)  # four steps and a validation are the first epoch
+    # four steps and a validation are the first epoch
+    factors = iter([1.0] * 5 + [math.nan] * 10**6)
     plain = DenoiseDiffusion.loss
     monkeypatch.setattr(DenoiseDiffusion, "loss", lambda *args, **kwargs: next(factors) * plain(*args, **kwargs))
     text = error_of(command(pictures, tmp_path / "out"), capsys, status=1)
@@ -309,7 +348,10 @@ def test_large_learning_rate_ends_in_the_message(pictures, tmp_path, capsys):
     ("more", "message"),
     [
         (["--dim-mults", 1, 2, 2, 2, 2], "an --image-size that is a multiple of 16"),
-        (["--image-size", 6, "--dim-mults", 1, 2, 2], "a multiple of 4, because .* halves it 2 times, got 6"),
+        (
+            ["--image-size", 6, "--dim-mults", 1, 2, 2],
+            "a multiple of 4, because .* halves it 2 times, got 6",
+        ),
         (["--dim", 20], "a --dim that is a multiple of 8, got 20"),
         (["--batch-size", 40], "at most 35, the number of pictures"),
         (["--batch-size", 8, "--accumulate", 3], "a multiple of 3"),
@@ -434,7 +476,12 @@ def test_long_gradients_are_cut(pictures, tmp_path, monkeypatch):
     )
     batch = next(
         train.epoch_batches(
-            trainer.images, trainer.labels, 8, 20, lambda x, generator: x, train.generator_for(seed=0, epoch=1)
+            trainer.images,
+            trainer.labels,
+            8,
+            20,
+            lambda x, generator: x,
+            train.generator_for(seed=0, epoch=1),
         )
     )
     trainer.train_step(batch)

@@ -30,7 +30,12 @@ def test_signature_is_that_of_the_seed():
     names = ["in_channels", "out_channels", "dim", "dim_mults", "attns", "n_blocks", "groups"]
     parameters = inspect.signature(unet.UNet).parameters
     assert list(parameters)[:7] == names
-    assert unet.UNet(3, 3, 8, (1, 2), (False, True), 1, 4)(torch.randn(2, 3, 8, 8), 0.5).shape == (2, 3, 8, 8)
+    assert unet.UNet(3, 3, 8, (1, 2), (False, True), 1, 4)(torch.randn(2, 3, 8, 8), 0.5).shape == (
+        2,
+        3,
+        8,
+        8,
+    )
 
 
 @pytest.mark.parametrize(
@@ -135,7 +140,8 @@ def test_time_embedding_is_the_sinusoid_of_1000_t(dim):
     for n, level in enumerate([2, 250, 1000]):
         angles = [level * 10000 ** (-2 * i / dim) for i in range(dim // 2)]
         expected = [math.sin(a) for a in angles] + [math.cos(a) for a in angles]
-        assert waves[n].tolist() == pytest.approx(expected, abs=2e-4)  # 1000 in float32 is known to 6e-5
+        # 1000 in float32 is known to 6e-5
+        assert waves[n].tolist() == pytest.approx(expected, abs=2e-4)
 
 
 @torch.no_grad()
