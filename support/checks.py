@@ -54,7 +54,7 @@ def noise(x: object, given: object) -> None:
     """Noise for pictures: of their shape, or a batch of such."""
     same_shape(x=x)
     same_shape(noise=given)
-    if given.shape[given.ndim - x.ndim :] != x.shape:
+    if given.ndim > x.ndim + 1 or given.shape[given.ndim - x.ndim :] != x.shape:
         raise ValueError(f"expected noise of the shape of x, {tuple(x.shape)}, got {tuple(given.shape)}")
 
 

@@ -2,6 +2,7 @@
 
 import pickle
 import re
+import struct
 import subprocess
 import sys
 import traceback
@@ -268,8 +269,10 @@ def test_a_flipped_bit_is_found_by_the_checksums(checkpoint):
     """Outside weights/, too, where no record of hashes would tell."""
     original, whole = torch.load(checkpoint), checkpoint.read_bytes()
     with zipfile.ZipFile(checkpoint) as archive:
-        middles = [entry.header_offset + entry.file_size // 2 + 128 for entry in archive.infolist()]
-    for offset in middles[1::3]:  # inside tensors
+        entries = [entry for entry in archive.infolist() if "/data/" in entry.filename]
+    for entry in entries[::3]:  # inside tensors; a header of 30 bytes, a name and a filling come before them
+        name, filling = struct.unpack_from("<HH", whole, entry.header_offset + 26)
+        offset = entry.header_offset + 30 + name + filling + entry.file_size // 2
         checkpoint.write_bytes(flipped(whole, offset))
         with pytest.raises(ValueError, match=r"tiny\.pth is not a complete PyTorch checkpoint"):
             du.load_pretrained(checkpoint, device="cpu")
@@ -383,14 +386,10 @@ def assert_no_advice(error):
     assert not re.search("weights_only|safe_globals|trust", shown), shown
 
 
-@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
-@pytest.mark.parametrize("kind", ["a whole network", "a call of torch's own", "pickle"])
+@pytest.mark.parametrize("kind", ["a whole network", "a function"])
 def test_what_is_more_than_tensors_is_refused_without_advice(kind, tiny_model, tmp_path):
     path = tmp_path / "more.pth"
-    if kind == "pickle":
-        path.write_bytes(pickle.dumps({"path": path}))
-    else:
-        torch.save(tiny_model if kind == "a whole network" else {"call": torch.hub.load}, path)
+    torch.save(tiny_model if kind == "a whole network" else {"w": torch.ones(1), "load": torch.hub.load}, path)
     with pytest.raises(ValueError, match=r"more\.pth holds more than tensors.*not loaded") as refusal:
         du.load_pretrained(path, device="cpu")
     assert_no_advice(refusal.value)

@@ -15,7 +15,7 @@ import torch
 import diffusion_utilities as du
 from support import training
 from support.training import Recipe, Run, alone, learning_rate, loss_weight
-from weights import make_weights, muon
+from weights import card, make_weights, muon
 
 ROOT = Path(__file__).resolve().parent.parent
 TINY = Recipe(epochs=1, largest_weight=5.0)
@@ -30,7 +30,7 @@ torch.set_num_threads(1)
 generator = torch.Generator().manual_seed(0)
 images = torch.rand(128, 3, 16, 16, generator=generator) * 2 - 1
 labels = torch.eye(5)[torch.arange(128) % 5]
-recipe = replace(make_weights.CONTEXT, epochs=6, views=3)
+recipe = replace(make_weights.RECIPES["context"], epochs=6, views=3)
 print("ready", flush=True)
 figures = make_weights.train_network("context", images, labels, Path(sys.argv[1]), recipe, n_feat=8)
 print(figures["loss_per_epoch"])
@@ -38,7 +38,7 @@ print(figures["loss_per_epoch"])
 
 
 def run_tiny(folder, kill_after_epochs=None):
-    """Train in a process of its own; with ``kill_after_epochs``, kill -9 it once that many checkpoints were written."""
+    """Train in a process of its own; kill -9 it once ``kill_after_epochs`` checkpoints were written."""
     process = subprocess.Popen(
         [sys.executable, "-c", TINY_RUN, str(folder)], stdout=subprocess.PIPE, text=True, cwd=ROOT
     )
@@ -61,9 +61,8 @@ def test_run_killed_twice_ends_with_the_same_weights(tmp_path):
     run_tiny(tmp_path / "killed", kill_after_epochs=2)
     assert not (tmp_path / "killed" / "context_model_trained.pth").exists()
     assert run_tiny(tmp_path / "killed") == losses
-    whole, killed = (
-        torch.load(tmp_path / name / "context_model_trained.pth", weights_only=True) for name in ("whole", "killed")
-    )
+    paths = [tmp_path / name / "context_model_trained.pth" for name in ("whole", "killed")]
+    whole, killed = (torch.load(path, weights_only=True) for path in paths)
     assert whole.keys() == killed.keys()
     assert all(torch.equal(whole[key], killed[key]) for key in whole)
 
@@ -222,8 +221,14 @@ def test_a_resume_with_other_pictures_labels_or_start_is_refused(finished, tmp_p
         ("data", IMAGES, LABELS.roll(1, 0), {}),
         ("start", IMAGES, LABELS, {"start": start}),
     ):
+        options |= {"n_feat": 8}
         with pytest.raises(ValueError, match=f"{name} was "):
-            make_weights.train_network("context", images, labels, finished, TINY_CONTEXT, n_feat=8, **options)
+            make_weights.train_network("context", images, labels, finished, TINY_CONTEXT, **options)
+
+
+def test_a_resume_of_another_network_is_refused(finished):
+    with pytest.raises(ValueError, match=r"context\.checkpoint is of a run of another network"):
+        make_weights.train_network("context", IMAGES, LABELS, finished, TINY_CONTEXT, n_feat=16)
 
 
 @pytest.mark.parametrize("content", [{}, {"recipe": 3}, {"recipe": {}}, [1, 2], {"settings": {"epochs": 32}}])
@@ -282,7 +287,43 @@ def test_last_epoch_of_the_context_run_is_kept(tmp_path, monkeypatch):
     }
 
 
+@pytest.mark.parametrize("text", ['{"classifier": ', "[1, 2]", "", "\x00"])
+def test_a_damaged_metrics_json_is_found_before_anything_is_trained(text, tmp_path, monkeypatch):
+    (tmp_path / "metrics.json").write_text(text)
+    (tmp_path / "README.md").write_text("the old card")
+    monkeypatch.setattr(make_weights, "WEIGHTS_DIR", tmp_path)
+    monkeypatch.setattr(card, "WEIGHTS_DIR", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["make_weights", "classifier"])
+    for main in (make_weights.main, card.main):
+        with pytest.raises(ValueError, match=r"metrics\.json"):
+            main()
+    assert {path.name for path in tmp_path.iterdir()} == {"metrics.json", "README.md"}
+    assert (tmp_path / "README.md").read_text() == "the old card"
+
+
+def test_a_metrics_json_without_a_run_is_named_and_the_card_stays(tmp_path, monkeypatch):
+    page = "<!-- runs -->\nold\n<!-- / -->\n"
+    (tmp_path / "metrics.json").write_text('{"unconditional": {"loss_per_epoch": [1.0]}}')
+    (tmp_path / "README.md").write_text(page)
+    monkeypatch.setattr(card, "WEIGHTS_DIR", tmp_path)
+    with pytest.raises(ValueError, match="the figures lack what the block runs shows: KeyError"):
+        card.main()
+    assert (tmp_path / "README.md").read_text() == page
+
+
+def test_figures_are_added_to_those_that_are_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(make_weights, "WEIGHTS_DIR", tmp_path)
+    (tmp_path / "model_0.pth").write_bytes(b"1")
+    (tmp_path / "peer_ours_trained.pth").write_bytes(b"2")  # not kept
+    make_weights.record("unconditional", {"seconds": 1})
+    make_weights.record("context", {"seconds": 2})
+    metrics = make_weights.read_metrics()
+    assert list(metrics) == ["context", "sha256", "unconditional"]
+    assert metrics["sha256"].keys() == {"model_0.pth"}
+
+
 def test_command_refuses_unknown_runs():
     command = [sys.executable, "-m", "weights.make_weights", "unconditionnal"]
     result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    assert result.returncode == 2 and "unconditionnal" in result.stderr and "Traceback" not in result.stderr
+    assert result.returncode == 2
+    assert "unconditionnal" in result.stderr and "Traceback" not in result.stderr

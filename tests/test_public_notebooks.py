@@ -1,7 +1,7 @@
 """Notebooks written for the public course run beside this module, its weights and its data.
 
 The cells here are ours, in the style of such notebooks: all names from the star-import, paths from the
-notebook's folder, a training loop that makes its folder and saves every few epochs, a network of their own made of our blocks.
+notebook's folder, a training loop that makes its folder and saves, a network of their own made of our blocks.
 """
 
 import shutil

@@ -1,9 +1,121 @@
-"""What training needs beside the formulas: the moving average of the weights and the evaluation mode."""
+"""What training needs beside the formulas: the kit, the moving average, the evaluation mode."""
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 
 import diffusion_utilities as du
+from support import training
+from support.training import Recipe, alone
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+# ----------------------------------------------------------------------------------------- the kit
+
+
+def test_a_recipe_is_frozen_and_its_differences_are_words():
+    recipe = Recipe(epochs=3, data=64 * "a")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        recipe.epochs = 4
+    then = recipe.as_dict()
+    assert training.differences(then, dict(then)) == []
+    now = dataclasses.replace(recipe, rate=0.5, data=64 * "b").as_dict()
+    said = [f"data was {12 * 'a'}…, is now {12 * 'b'}…", "rate was 1.0, is now 0.5"]
+    assert sorted(training.differences(then, now)) == said
+    # a setting that an older or a newer program did not know
+    assert training.differences(then | {"old": 1}, then) == ["old was 1, is now None"]
+    assert training.differences(then, then | {"new": 1}) == ["new was None, is now 1"]
+
+
+def test_an_epoch_shows_each_picture_as_often_as_the_recipe_says():
+    assert Recipe(views=20).steps(1788) == 558  # 20 · 1788 / 64, cut to a whole number
+    assert Recipe(batch_size=1000).steps(64) == 1
+
+
+def test_hashes_see_every_number_and_nothing_else():
+    images, labels = torch.randn(4, 3, 8, 8), torch.eye(4)
+    whole = training.data_hash(images, labels)
+    assert whole == training.data_hash(images.clone(), labels.clone())
+    strided = images.contiguous(memory_format=torch.channels_last)
+    assert whole == training.data_hash(strided, labels)  # the same numbers in another order
+    other = labels.clone()
+    other[3, 0] = 1e-6
+    for changed in ((images, other), (images.roll(1, 0), labels), (images, None)):
+        assert training.data_hash(*changed) != whole
+    state = {"a": torch.ones(2), "b": torch.zeros(2)}
+    of_state = training.weights_hash(state)
+    assert of_state == training.weights_hash(dict(reversed(state.items())))
+    assert of_state != training.weights_hash({"a": torch.zeros(2), "b": torch.ones(2)})
+
+
+def test_the_rate_is_a_share_also_where_the_run_ends_before_it_is_warm():
+    assert [training.learning_rate(step, 3, 4) for step in range(3)] == [0.25, 0.5, 0.75]
+    assert training.learning_rate(0, 1, 0) == 1
+    assert training.learning_rate(4, 4, 4) == 1
+    assert training.learning_rate(7, 10, 4) == pytest.approx(0.5)  # half of the way down
+
+
+def test_the_average_forgets_the_untrained_weights():
+    decays = [training.ema_decay_at(step) for step in range(20_000)]
+    assert decays[0] == 0.1 and decays == sorted(decays) and decays[-1] == training.EMA_DECAY
+    untrained = torch.tensor(decays[:500], dtype=torch.float64).log().sum().exp()
+    assert untrained < 1e-9  # what is left of them after 500 steps
+
+
+def test_whole_contexts_are_hidden_at_the_rate_asked_for():
+    c = torch.full((4000, 5), 0.6)
+    seeded = torch.Generator().manual_seed(0)
+    hidden = training.drop_contexts(c, 0.1, seeded)
+    assert set(hidden.sum(dim=1).mul(10).round().tolist()) == {0, 30}  # rows of zeros, or untouched
+    assert 0.08 < (hidden == 0).all(dim=1).float().mean() < 0.12
+    assert torch.equal(training.drop_contexts(c, 0.0), c)
+    assert not training.drop_contexts(c, 1.0).any()
+
+
+def test_weights_are_copied_to_plain_memory(make_model):
+    model = make_model(seed=0).to(memory_format=torch.channels_last)
+    state = training.cpu_state_dict(model)
+    assert state.keys() == model.state_dict().keys()
+    assert all(value.is_contiguous() and not value.requires_grad for value in state.values())
+
+
+WAITING = """
+import sys
+from pathlib import Path
+from support.training import alone
+with alone(Path(sys.argv[1])):
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_place_is_free_again_however_the_run_in_it_ended(tmp_path):
+    path = tmp_path / "a folder/run.checkpoint"
+    with pytest.raises(KeyError), alone(path):
+        raise KeyError("inside")
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    other = subprocess.Popen([sys.executable, "-c", WAITING, str(path)], cwd=ROOT, **pipes)
+    try:
+        assert other.stdout.readline() == b"ready\n"
+        with pytest.raises(ValueError, match="another run is writing to .*run.checkpoint"):
+            with alone(path):
+                pass
+        with alone(tmp_path / "another.checkpoint"):
+            pass
+    finally:
+        other.kill()
+        other.communicate()
+    with alone(path):
+        assert path.with_name("run.checkpoint.lock").exists()
+    assert not list(path.parent.iterdir())
+
+
+# ------------------------------------------------------------------------- average and evaluation
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.9, 1.0])
