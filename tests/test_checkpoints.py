@@ -438,21 +438,30 @@ def test_what_cannot_be_saved_leaves_the_old_file_and_no_debris(tmp_path):
 
 
 SAVER = """
-import sys, torch, diffusion_utilities as du
+import sys, torch
+from support.files import save_weights
 number, path = float(sys.argv[1]), sys.argv[2]
-for _ in range(200):
-    du.save_weights({"w": torch.full((20_000,), number)}, path)
+print("ready", flush=True)
+input()
+for _ in range(100):
+    save_weights({"w": torch.full((20_000,), number)}, path)
 """
 
 
 def test_two_programs_that_save_to_one_file_never_leave_half_of_it(tmp_path):
-    path, reads = tmp_path / "run.pth", 0
-    command = [sys.executable, "-c", SAVER]
-    savers = [subprocess.Popen([*command, str(i), str(path)], cwd=du.ROOT) for i in (1, 2)]
+    path, reads, command = tmp_path / "run.pth", 0, [sys.executable, "-c", SAVER]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": du.ROOT}
+    savers = [subprocess.Popen([*command, str(i), str(path)], **pipes) for i in (1, 2)]
+    assert [saver.stdout.readline() for saver in savers] == ["ready\n"] * 2
+    for saver in savers:  # both at once
+        saver.stdin.write("\n")
+        saver.stdin.flush()
     while any(saver.poll() is None for saver in savers):
         if path.exists():
             w = files.read_state(path)["w"]
             assert w.shape == (20_000,) and w[0] in (1, 2) and (w == w[0]).all()
             reads += 1
-    assert [saver.returncode for saver in savers] == [0, 0] and reads > 0
-    assert [file.name for file in tmp_path.iterdir()] == ["run.pth"]
+    for saver in savers:
+        saver.communicate()
+        assert saver.returncode == 0
+    assert reads > 0 and [file.name for file in tmp_path.iterdir()] == ["run.pth"]
