@@ -392,6 +392,13 @@ def ab_at(schedule: NoiseSchedule, t: int | Tensor, x: Tensor) -> Tensor:
     return torch.where(ab_t == 0, LEAST_AB, ab_t)
 
 
+def _fresh(z: Tensor | float | None, x: Tensor, needed: bool) -> Tensor:
+    """Noise to put back, like x: z itself; where z is None, drawn if it is needed, else 0."""
+    if z is None:
+        return torch.randn_like(x) if needed else torch.zeros_like(x)
+    return z if isinstance(z, Tensor) else torch.full_like(x, check.finite(z, "z"))
+
+
 def perturb_input(x: Tensor, t: int | Tensor, noise: Tensor, schedule: NoiseSchedule | None = None) -> Tensor:
     """Noise clean pictures to level t in one step: x_t = √ᾱ_t x_0 + √(1-ᾱ_t) ε (DDPM, equation 4).
 
@@ -420,15 +427,10 @@ def denoise_add_noise(
     """
     schedule = schedule or _default_schedule()
     t = check.level(t, 1, schedule.timesteps)
-    if z is None:
-        z = torch.randn_like(x) if t > 1 else torch.zeros_like(x)
-    z = z if isinstance(z, Tensor) else torch.full_like(x, check.finite(z, "z"))
+    z = _fresh(z, x, needed=t > 1)
     check.same_shape(x=x, pred_noise=pred_noise, z=z)
-    b_t, a_t, ab_t = _at(schedule.b_t, t, x), _at(schedule.a_t, t, x), ab_at(schedule, t, x)
-    if t == schedule.timesteps and schedule.ends_at_zero:  # 0/0 below; its limit
-        mean = ab_at(schedule, t - 1, x).sqrt() * predict_x0(x, t, pred_noise, schedule)
-    else:
-        mean = (x - b_t / (1 - ab_t).sqrt() * pred_noise) / a_t.sqrt()
+    b_t, a_t, ab_t = (_at(table, t, x) for table in (schedule.b_t, schedule.a_t, schedule.ab_t))
+    mean = (x - b_t / (1 - ab_t).sqrt() * pred_noise) / a_t.sqrt()
     return mean + b_t.sqrt() * z
 
 
@@ -483,8 +485,7 @@ def denoise_ddim(
     schedule = schedule or _default_schedule()
     check.number(eta, "eta", 0, 1)
     t, t_prev = check.levels_down(t, t_prev, schedule.timesteps)
-    if z is None:
-        z = torch.randn_like(x) if eta > 0 else torch.zeros_like(x)
+    z = _fresh(z, x, needed=eta > 0)
     check.same_shape(x=x, pred_noise=pred_noise, z=z)
     ab_t, ab_prev = ab_at(schedule, t, x), ab_at(schedule, t_prev, x)
     sigma = eta * ((1 - ab_prev) / (1 - ab_t) * (1 - ab_t / ab_prev)).sqrt()
@@ -544,7 +545,7 @@ def denoise_dpm(
     x_prev = ((1 - ab_prev) / (1 - ab_t)).sqrt() * kept * x + ab_prev.sqrt() * (1 - (-a).exp()) * d
     if eta == 0:
         return x_prev
-    z = torch.randn_like(x) if z is None else z
+    z = _fresh(z, x, needed=True)
     check.same_shape(x=x, z=z)
     return x_prev + ((1 - ab_prev) * (1 - kept**2)).sqrt() * z
 
@@ -729,9 +730,14 @@ def step_pairs(n: int, timesteps: int = 500, start: int | None = None) -> list[t
 def ddpm_step(schedule: NoiseSchedule | None = None) -> Step:
     """The step of DDPM, from t to t-1 (see :func:`denoise_add_noise`)."""
 
+    schedule = schedule or _default_schedule()
+
     def step(x: Tensor, t: int, t_next: int, pred_noise: Tensor, z: Tensor) -> Tensor:
         if t_next != t - 1:
             raise ValueError(f"DDPM goes from t to t-1, not from {t} to {t_next}: take ddim_step or dpm_step")
+        # where ᾱ_t = 0, so that α_t = 0 and β_t = 1, the formula is 0/0; this is its limit
+        if t == schedule.timesteps and schedule.ends_at_zero:
+            return ab_at(schedule, t_next, x).sqrt() * predict_x0(x, t, pred_noise, schedule) + z
         return denoise_add_noise(x, t, pred_noise, z, schedule)
 
     return step

@@ -66,8 +66,11 @@ def load_classifier(device: torch.device | str | None = None) -> SpriteClassifie
         FileNotFoundError, ValueError: the file is not there, or cut short.
     """
     state = read_state(find_weights("sprite_classifier"))
-    classifier = SpriteClassifier(len(state["class_head.bias"]), len(state["kind_head.bias"]))
-    classifier.load_state_dict(state)
+    try:
+        classifier = SpriteClassifier(len(state["class_head.bias"]), len(state["kind_head.bias"]))
+        classifier.load_state_dict(state)
+    except (KeyError, RuntimeError):  # PyTorch lists every weight
+        raise ValueError("weights/sprite_classifier.pth is a checkpoint of another network") from None
     return classifier.to(device or default_device()).eval()
 
 

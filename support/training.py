@@ -301,8 +301,6 @@ class Run:
         except (KeyError, TypeError, AttributeError) as error:
             reason = f"{type(error).__name__}: {error}"
             raise ValueError(f"{self.checkpoint} is no checkpoint of a run: {reason}") from None
-        except RuntimeError:  # shapes or names of weights
-            raise ValueError(f"{self.checkpoint} is of a run of another network") from None
 
     def train_epoch(self) -> float:
         """Train for one epoch; its mean squared error, not weighted."""

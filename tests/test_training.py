@@ -51,6 +51,7 @@ def test_hashes_see_every_number_and_nothing_else():
     of_state = training.weights_hash(state)
     assert of_state == training.weights_hash(dict(reversed(state.items())))
     assert of_state != training.weights_hash({"a": torch.zeros(2), "b": torch.ones(2)})
+    assert of_state != training.weights_hash({"a": torch.ones(2), "c": torch.zeros(2)})
 
 
 def test_the_rate_is_a_share_also_where_the_run_ends_before_it_is_warm():

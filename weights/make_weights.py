@@ -127,7 +127,7 @@ def train_network(
 
 def read_kinds(captions: Path) -> tuple[list[str], np.ndarray]:
     """The kinds, as "class / kind", and the number of each sprite's kind."""
-    with captions.open(newline="", encoding="utf-8") as file:
+    with captions.open(newline="", encoding="utf-8-sig") as file:
         rows = [f"{row['class']} / {row['kind']}" for row in csv.DictReader(file)]
     names = sorted(set(rows))
     return names, np.array([names.index(row) for row in rows])
