@@ -287,8 +287,7 @@ class ContextUnet(nn.Module):
         Returns:
             the predicted noise, same shape as x.
         """
-        t = check.network_inputs(self, x, t, c)  # (n, 1) or (1, 1)
-        c = x.new_zeros(1, self.n_cfeat) if c is None else c.to(x)
+        t, c = self._check(x, t, c)
         x = self.init_conv(x)  # (n, n_feat, h, h)
         down1 = self.down1(x)  # (n, n_feat, h/2, h/2)
         down2 = self.down2(down1)  # (n, 2 n_feat, h/4, h/4)
@@ -303,6 +302,11 @@ class ContextUnet(nn.Module):
         up1 = self.up1(cemb1 * up0 + temb1, down2)  # (n, n_feat, h/2, h/2)
         up2 = self.up2(cemb2 * up1 + temb2, down1)  # (n, n_feat, h, h)
         return self.out(torch.cat((up2, x), dim=1))
+
+    def _check(self, x: Tensor, t: Tensor | float, c: Tensor | None) -> tuple[Tensor, Tensor]:
+        """t as (n, 1) or (1, 1), c as (n, n_cfeat) or (1, n_cfeat)."""
+        t = check.network_inputs(self, x, t, c)
+        return t, x.new_zeros(1, self.n_cfeat) if c is None else c.to(x)
 
     @property
     def h(self) -> int:
@@ -607,11 +611,7 @@ class NoisePredictor(Protocol):
 
 
 class ModelWrapper(nn.Module):
-    """A model around a model. What is made of it says in ``forward`` what it does with the answer.
-
-    Args:
-        model: any :class:`NoisePredictor`, a wrapper too.
-    """
+    """A model around a :class:`NoisePredictor`. What is made of it says in ``forward`` what it does with the answer."""
 
     def __init__(self, model: Callable) -> None:
         super().__init__()
@@ -756,7 +756,7 @@ def ddim_step(eta: float = 0.0, schedule: NoiseSchedule | None = None) -> Step:
 def dpm_step(eta: float = 0.0, schedule: NoiseSchedule | None = None) -> Step:
     """The step of DPM-Solver++(2M), from t to any lower level (see :func:`denoise_dpm`).
 
-    It remembers the x̂_0 of the step before, as long as each step begins where the one before ended.
+    It remembers the x̂_0 of the step before, if that ended where this one begins.
     """
     check.number(eta, "eta", 0)
     before, reached = None, None

@@ -56,6 +56,21 @@ def patient_a(network: ContextUnet, shape: tuple[int, ...]) -> Tensor:
     return x
 
 
+class Unguarded(ContextUnet):
+    """The network of the course, but it takes any t, as most codes do; ours would refuse the t of patient B."""
+
+    def _check(self, x: Tensor, t: Tensor | float, c: Tensor | None) -> tuple[Tensor, Tensor]:
+        t = torch.as_tensor(t, dtype=x.dtype).reshape(-1, 1)
+        return t, x.new_zeros(1, self.n_cfeat) if c is None else c
+
+
+def unguarded(network: ContextUnet) -> ContextUnet:
+    """A copy that does not look at its t."""
+    twin = copy.deepcopy(network)
+    twin.__class__ = Unguarded
+    return twin
+
+
 def patient_b(network: ContextUnet, shape: tuple[int, ...]) -> Tensor:
     """The network is told t, and not t/T."""
     network.eval()
@@ -222,7 +237,7 @@ def sprites(
             "healthy": examine(healthy_network, ours, shape),
             "A": examine(patient_a, copy.deepcopy(ours), shape),
         },
-        {"B": examine(patient_b, ours, shape), "C": examine(patient_c, ours, shape)},
+        {"B": examine(patient_b, unguarded(ours), shape), "C": examine(patient_c, ours, shape)},
         {"healthy, perfect denoiser": examine(healthy_data, data, shape)}
         | {"D": examine(patient_d, data, shape), "E": examine(patient_e, data, shape)},
         {"healthy, asked for 0.9 hero": examine(healthy_label, context_network, HERO, shape)}

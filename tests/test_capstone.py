@@ -16,6 +16,8 @@ from tqdm import tqdm
 import diffusion_utilities as du
 from Capstone import own_sprites
 from Capstone.own_sprites import fit, open_picture, read_folder, save_arrays
+from support import training
+from weights.muon import MuonAndAdamW
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOK = ROOT / "Capstone/Capstone.ipynb"
@@ -455,24 +457,21 @@ def test_copies_are_counted_and_no_substitute_for_a_second_picture(folder, tmp_p
 
 # --------------------------------------------------------------------------------------------------------- the notebook
 
+KIT = ("CONTEXT_DROPOUT", "Recipe", "training_step")
 CELLS = (
     "def start_from",
     "nn_model = ContextUnet(",
     "ema_model = copy",
-    "def learning_rate",
-    "def training_step",
+    "recipe = Recipe(",
     "def train(",
 )
 
 
 @pytest.fixture
-def start_training(tmp_path, monkeypatch):
+def start_training(tmp_path):
     """The notebook's training cells, for a set of 48 pictures and a tiny network; other settings by name."""
     if not NOTEBOOK.exists():
         pytest.skip("Capstone.ipynb is not there yet")
-    monkeypatch.syspath_prepend(ROOT / "weights")
-    from weights.muon import MuonAndAdamW
-
     cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
     sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     chosen = [source for source in sources if any(words in source for words in CELLS)]
@@ -480,6 +479,7 @@ def start_training(tmp_path, monkeypatch):
 
     def run(**settings):
         space = {name: getattr(du, name) for name in du.__all__}
+        space |= {name: getattr(training, name) for name in KIT}
         space |= {
             "copy": copy,
             "math": math,
@@ -496,7 +496,6 @@ def start_training(tmp_path, monkeypatch):
         }
         space |= {
             "schedule": du.linear_schedule(),
-            "ab_t": du.linear_schedule().ab_t,
             "device": torch.device("cpu"),
         }
         space |= {"START": None} | settings
@@ -527,10 +526,10 @@ def test_training_may_be_interrupted_and_goes_on(start_training, tmp_path, capsy
     space = start_training()
     whole_step = space["training_step"]
 
-    def interrupted_step(x, c, step):
+    def interrupted_step(model, ema, optimizer, x, c, step, *rest):
         if step == 4:
             raise KeyboardInterrupt
-        return whole_step(x, c, step)
+        return whole_step(model, ema, optimizer, x, c, step, *rest)
 
     space["training_step"] = interrupted_step
     space["train"]()
@@ -545,7 +544,7 @@ def test_training_may_be_interrupted_and_goes_on(start_training, tmp_path, capsy
 
 def test_every_level_comes_up_and_a_tenth_of_the_contexts_is_hidden(start_training):
     schedule = du.linear_schedule(10)
-    space = start_training(N_STEPS=12, timesteps=10, schedule=schedule, ab_t=schedule.ab_t)
+    space = start_training(N_STEPS=12, timesteps=10, schedule=schedule)
     model, seen = space["nn_model"], []
 
     class Spy(torch.nn.Module):
