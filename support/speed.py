@@ -50,7 +50,8 @@ def faster(model: Callable) -> Callable:
     """What computes the same as ``model`` in evaluation mode, faster. It is only for sampling.
 
     A network says how by a method ``for_sampling()``, which most answer with :func:`folded`; a wrapper passes the
-    question on to the network inside. Any other model is returned as it is.
+    question on to the network inside. Any other model is returned as it is. On a GPU a second call for one network
+    gives the same object, with the weights of now.
     """
     for_sampling = getattr(model, "for_sampling", None)
     return for_sampling() if callable(for_sampling) else model
