@@ -122,7 +122,7 @@ def test_readme_snippets_run_as_written(monkeypatch):
     """The README's Python, with fewer sprites, since the numbers are not what is tested."""
     monkeypatch.chdir(ROOT / "data")
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     names = {}
     exec("import os\nfrom diffusion_utilities import *", names)
     for block in blocks:
