@@ -65,6 +65,8 @@ cards: $(VENV)/lab.done
 
 pictures: $(VENV)/lab.done
 	$(BIN)/python -m docs.make_pictures
+	$(BIN)/python going_further/sample.py --checkpoint going_further/sprites_unet.pt --num-samples 25 --sampler dpm++ \
+		--out going_further/samples.png
 
 bench: $(VENV)/test.done
 	$(BIN)/python -m tests.benchmarks.bench

@@ -391,9 +391,9 @@ def _at(table: Tensor, t: int | Tensor, x: Tensor) -> Tensor:
 
 
 def ab_at(schedule: NoiseSchedule, t: int | Tensor, x: Tensor) -> Tensor:
-    """ᾱ_t, ready to be multiplied with x; ``LEAST_AB`` in the place of ᾱ_T = 0, by which nothing can be divided."""
+    """ᾱ_t, ready to be multiplied with x; in float64, ``LEAST_AB`` in the place of ᾱ_T = 0, so that it can divide."""
     ab_t = _at(schedule.ab_t, t, x)
-    return torch.where(ab_t == 0, LEAST_AB, ab_t)
+    return torch.where(ab_t == 0, LEAST_AB, ab_t) if x.dtype == torch.float64 else ab_t
 
 
 def _fresh(z: Tensor | float | None, x: Tensor, needed: bool) -> Tensor:
@@ -407,7 +407,7 @@ def perturb_input(x: Tensor, t: int | Tensor, noise: Tensor, schedule: NoiseSche
     """Noise clean pictures to level t in one step: x_t = √ᾱ_t x_0 + √(1-ᾱ_t) ε (DDPM, equation 4).
 
     Args:
-        x: clean pictures x_0 (n, 3, h, w), or one of them (3, h, w) for many noises.
+        x: clean pictures x_0 (n, 3, h, w), or one, (3, h, w) or (1, 3, h, w), for many noises.
         t: noise level 0 … T, one for all or an integer tensor (n,).
         noise: ε, standard normal, same shape as x, or (n, 3, h, w) for one x.
     """
@@ -447,7 +447,7 @@ def predict_x0(x: Tensor, t: int | Tensor, pred_noise: Tensor, schedule: NoiseSc
         pred_noise: ε_θ(x_t, t), same shape as x.
     """
     check.same_shape(x=x, pred_noise=pred_noise)
-    ab_t = ab_at(schedule or _default_schedule(), t, x)
+    ab_t = ab_at(schedule or _default_schedule(), t, pred_noise)
     return (x - (1 - ab_t).sqrt() * pred_noise) / ab_t.sqrt()
 
 
@@ -461,7 +461,7 @@ def noise_from_x0(x: Tensor, t: int | Tensor, x0_pred: Tensor, schedule: NoiseSc
         x0_pred: x̂_0, same shape as x.
     """
     check.same_shape(x=x, x0_pred=x0_pred)
-    ab_t = ab_at(schedule or _default_schedule(), t, x)
+    ab_t = ab_at(schedule or _default_schedule(), t, x0_pred)
     return (x - ab_t.sqrt() * x0_pred) / (1 - ab_t).sqrt()
 
 
@@ -491,7 +491,7 @@ def denoise_ddim(
     t, t_prev = check.levels_down(t, t_prev, schedule.timesteps)
     z = _fresh(z, x, needed=eta > 0)
     check.same_shape(x=x, pred_noise=pred_noise, z=z)
-    ab_t, ab_prev = ab_at(schedule, t, x), ab_at(schedule, t_prev, x)
+    ab_t, ab_prev = ab_at(schedule, t, pred_noise), ab_at(schedule, t_prev, pred_noise)
     sigma = eta * ((1 - ab_prev) / (1 - ab_t) * (1 - ab_t / ab_prev)).sqrt()
     x0_pred = predict_x0(x, t, pred_noise, schedule)
     direction = (1 - ab_prev - sigma**2).clamp(min=0).sqrt() * pred_noise
@@ -539,12 +539,12 @@ def denoise_dpm(
             before = None  # infinitely far away in λ, so that nothing has changed since
     if t_prev == 0:
         return x0_pred
-    ab_t, ab_prev = ab_at(schedule, t, x), ab_at(schedule, t_prev, x)
+    ab_t, ab_prev = ab_at(schedule, t, x0_pred), ab_at(schedule, t_prev, x0_pred)
     h = _half_log_snr(ab_prev) - _half_log_snr(ab_t)
     a, kept, d = (1 + eta) * h, (-eta * h).exp(), x0_pred
     if before is not None:
         t_before, x0_before = before
-        r = (_half_log_snr(ab_t) - _half_log_snr(ab_at(schedule, t_before, x))) / h
+        r = (_half_log_snr(ab_t) - _half_log_snr(ab_at(schedule, t_before, x0_pred))) / h
         d = x0_pred + (1 / (1 - (-a).exp()) - 1 / a) / r * (x0_pred - x0_before)
     x_prev = ((1 - ab_prev) / (1 - ab_t)).sqrt() * kept * x + ab_prev.sqrt() * (1 - (-a).exp()) * d
     if eta == 0:

@@ -19,7 +19,7 @@ from diffusion_utilities import (
     exact_denoiser,
     linear_schedule,
 )
-from exercise_tools.clinic_tools import Bell, examine, few_levels, table
+from exercise_tools.clinic_tools import Bell, examine, few_levels, figure, table
 
 SPRITES = (8, 3, 16, 16)  # eight sprites, in 25 large steps
 NUMBERS = (20_000,)  # plain numbers, in 500 steps
@@ -179,7 +179,7 @@ def sprite_report(seen: list[dict[str, Tensor]], images: Tensor) -> str:
             x.mean(),
             x.std(),
             x.std(dim=1).mean(),
-            background_error(x, images.cpu()),
+            figure(background_error, x, images.cpu()),
             away,
         ]
     return table(["mean", "spread", "colour", "ground", "distance"], rows)

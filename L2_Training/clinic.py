@@ -26,7 +26,7 @@ from diffusion_utilities import (
     perturb_input,
     step_pairs,
 )
-from exercise_tools.clinic_tools import Bell, examine, few_levels, table
+from exercise_tools.clinic_tools import Bell, examine, few_levels, figure, table
 
 SPRITES = (8, 3, 16, 16)
 NUMBERS, PAIRS = 20_000, 200_000  # numbers drawn; pairs (x_t, ε) trained on
@@ -273,9 +273,9 @@ def sprite_report(seen: list[dict[str, Tensor]], images: Tensor) -> str:
     classifier, rows = load_classifier("cpu"), {}
     for name, x in (panel for row in seen for panel in row.items()):
         x = x.clamp(-1, 1)
-        distance, _ = nearest_sprite(x, images.cpu())
+        distance = figure(lambda x: nearest_sprite(x, images.cpu())[0], x)
         heroes = (classifier(x)[0].argmax(dim=1) == 0).float().mean()
-        ground, strange = background_error(x, images.cpu()), (distance > 0.1).float().mean()
+        ground, strange = figure(background_error, x, images.cpu()), (distance > 0.1).float().mean()
         rows[name] = [x.mean(), x.std(), ground, f"{strange:.0%}", f"{heroes:.0%}"]
     return table(["mean", "spread", "ground", "no copy", "heroes"], rows)
 

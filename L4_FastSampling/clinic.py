@@ -23,7 +23,7 @@ from diffusion_utilities import (
     predict_x0,
     step_pairs,
 )
-from exercise_tools.clinic_tools import Bell, examine, table
+from exercise_tools.clinic_tools import Bell, examine, figure, table
 
 SPRITES = (8, 3, 16, 16)
 NUMBERS = (20_000,)
@@ -271,7 +271,7 @@ def sprite_report(seen: list[dict[str, Tensor]], images: Tensor) -> str:
             x.mean(),
             x.std(),
             x.std(dim=0).mean(),
-            background_error(x, images.cpu()),
+            figure(background_error, x, images.cpu()),
             f"{heroes:.0%}",
         ]
     return table(["mean", "spread", "variety", "ground", "heroes"], rows)

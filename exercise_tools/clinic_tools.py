@@ -17,7 +17,7 @@ from torch import Tensor
 
 from diffusion_utilities import NoiseSchedule, linear_schedule, step_pairs, to_unit
 
-__all__ = ["Bell", "examine", "few_levels", "show_histograms", "show_sprites", "table"]
+__all__ = ["Bell", "examine", "few_levels", "figure", "show_histograms", "show_sprites", "table"]
 
 
 @torch.no_grad()
@@ -52,6 +52,11 @@ def show_sprites(rows: list[dict[str, Tensor]]) -> None:
             ax.set_title(title)
     fig.tight_layout(pad=0.6, h_pad=0.8)
     plt.show()
+
+
+def figure(measure: Callable, x: Tensor, *others: object) -> float | Tensor:
+    """measure(x, …), or NaN where a patient has exploded: its pictures have no figures."""
+    return measure(x, *others) if x.isfinite().all() else torch.tensor(math.nan)
 
 
 @dataclass(frozen=True)

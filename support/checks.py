@@ -51,10 +51,11 @@ def same_shape(**given: object) -> None:
 
 
 def noise(x: object, given: object) -> None:
-    """Noise for pictures: of their shape, or a batch of such."""
+    """Noise for pictures: of their shape, or a batch of noises for one picture."""
     same_shape(x=x)
     same_shape(noise=given)
-    if given.ndim > x.ndim + 1 or given.shape[given.ndim - x.ndim :] != x.shape:
+    a_batch = given.ndim == x.ndim > 1 and len(x) == 1 and given.shape[1:] == x.shape[1:]
+    if not a_batch and (given.ndim > x.ndim + 1 or given.shape[given.ndim - x.ndim :] != x.shape):
         raise ValueError(f"expected noise of the shape of x, {tuple(x.shape)}, got {tuple(given.shape)}")
 
 

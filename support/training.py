@@ -20,7 +20,7 @@ from itertools import islice
 from pathlib import Path
 
 import torch
-from filelock import FileLock, Timeout
+from filelock import FileLock, Timeout  # PyTorch brings it
 from torch import Tensor
 from tqdm import tqdm
 

@@ -14,6 +14,7 @@ import torch
 from tqdm import tqdm
 
 import diffusion_utilities as du
+from weights.muon import MuonAndAdamW
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = (
@@ -27,11 +28,8 @@ NAMES = (
 
 
 @pytest.fixture
-def lab(tmp_path, make_model, monkeypatch):
+def lab(tmp_path, make_model):
     """The cells that define the loop, run with a tiny network and a set of 64 pictures."""
-    monkeypatch.syspath_prepend(ROOT / "weights")
-    from weights.muon import MuonAndAdamW
-
     model = make_model(seed=0).to(memory_format=torch.channels_last)
     space = {name: getattr(du, name) for name in du.__all__}
     space |= {

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .canvas import OUTLINE, RAMPS, SIZE, Canvas, Look, Ramp, box, ellipse, line
+from data.sprite_art.canvas import OUTLINE, RAMPS, SIZE, Canvas, Look, Ramp, box, ellipse, line
 
 BRIGHT = [
     "lime",

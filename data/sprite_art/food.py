@@ -7,7 +7,7 @@ from random import Random
 
 import numpy as np
 
-from .canvas import OUTLINE, RAMPS, SIZE, Canvas, Colour, Look, Ramp, box, ellipse, line, polygon
+from data.sprite_art.canvas import OUTLINE, RAMPS, SIZE, Canvas, Colour, Look, Ramp, box, ellipse, line, polygon
 
 CREAM: Ramp = ((255, 250, 226), (250, 236, 190), (236, 212, 150), (206, 172, 110), (150, 116, 78))
 CRUST: Ramp = ((255, 214, 138), (238, 172, 84), (205, 128, 54), (154, 86, 42), (100, 54, 34))

@@ -6,7 +6,7 @@ from random import Random
 
 import numpy as np
 
-from .canvas import OUTLINE, RAMPS, Canvas, Look, ellipse
+from data.sprite_art.canvas import OUTLINE, RAMPS, Canvas, Look, ellipse
 
 SKINS = ["pale skin", "tan skin", "brown skin", "dark skin"]
 HAIRS = ["blond hair", "red hair", "brown hair", "black hair", "grey hair"]

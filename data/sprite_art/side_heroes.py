@@ -7,7 +7,7 @@ from random import Random
 
 import numpy as np
 
-from .canvas import OUTLINE, RAMPS, SIZE, Canvas, Colour, Look, Ramp, box, line
+from data.sprite_art.canvas import OUTLINE, RAMPS, SIZE, Canvas, Colour, Look, Ramp, box, line
 
 # Everybody stands on the same frame: headgear in rows 1 to 5, the eye in rows 6 and 7, the chin in row 8, the trunk in
 # rows 9 to 11, the legs down to row 14. The nose is in column 10, the hand in column 12, hair and cloaks in 1 to 4.

@@ -7,7 +7,7 @@ from random import Random
 
 import numpy as np
 
-from .canvas import RAMPS, SIZE, Canvas, Look, Ramp, box, ellipse, line, polygon
+from data.sprite_art.canvas import RAMPS, SIZE, Canvas, Look, Ramp, box, ellipse, line, polygon
 
 MAGIC = [
     "red",

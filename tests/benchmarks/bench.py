@@ -204,9 +204,7 @@ def training_digits() -> dict:
 
 CHILD = """
 import re
-import sys
 from pathlib import Path
-sys.path.insert(0, {root!r})
 import diffusion_utilities as du
 model = du.ContextUnet(3, 64, 5, {height}).to(du.default_device())
 if {uncut}:
@@ -226,8 +224,8 @@ else:
 
 def peak_memory(n_sample: int, height: int = 16, uncut: bool = False) -> int:
     """MB that a fresh process takes at its largest, PyTorch included; ``uncut``, in one batch of any size."""
-    code = CHILD.format(root=str(ROOT), n_sample=n_sample, height=height, uncut=uncut)
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    code = CHILD.format(n_sample=n_sample, height=height, uncut=uncut)
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     return round(float(run.stdout))
 
 

@@ -13,7 +13,7 @@ import importlib
 
 import pytest
 
-pytest.register_assert_rewrite("every_lab")
+pytest.register_assert_rewrite("tests.exercises.every_lab")
 
 
 @pytest.fixture(autouse=True)

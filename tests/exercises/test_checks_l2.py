@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from every_lab import *  # noqa: F403
+
+from tests.exercises.every_lab import *  # noqa: F403
 
 LAB = "L2_Training"
 T = 500
@@ -54,7 +55,8 @@ def variance_one_by_one(perturb, x, t):
 
 
 def variance_of_one_noise(perturb, x, t):
-    return perturb(x.expand(500, -1, -1, -1), t, torch.randn_like(x)).var(dim=0).mean()
+    noise = torch.randn_like(x).expand(500, -1, -1, -1)
+    return perturb(x.expand(500, -1, -1, -1), t, noise).var(dim=0).mean()
 
 
 def variance_with_levels(perturb, x, t):

@@ -8,9 +8,9 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from every_lab import *  # noqa: F403
 
 from diffusion_utilities import sample_ddim_context
+from tests.exercises.every_lab import *  # noqa: F403
 
 LAB = "L3_Context"
 T = 500

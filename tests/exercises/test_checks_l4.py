@@ -8,7 +8,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from every_lab import *  # noqa: F403
+
+from tests.exercises.every_lab import *  # noqa: F403
 
 LAB = "L4_FastSampling"
 T = 500

@@ -74,7 +74,8 @@ def cases(tiny, images):
     )
     return {
         l1: {letter: ("healthy", (ten, few, (64,))) for letter in "abcdefgh"},
-        l2: dict.fromkeys("abc", ("healthy_network", (tiny, SHAPE)))
+        l2: dict.fromkeys("ac", ("healthy_network", (tiny, SHAPE)))
+        | {"b": ("healthy_network", (l2.unguarded(tiny), SHAPE))}
         | dict.fromkeys("de", ("healthy_data", (images[:20], SHAPE)))
         | {
             "f": ("healthy_label", (tiny, label, SHAPE)),

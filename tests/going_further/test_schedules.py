@@ -74,7 +74,7 @@ def test_sigmoid_by_default_treats_signal_and_noise_alike():
 @pytest.mark.parametrize(
     ("make", "arguments", "got"),
     [
-        (schedules.linear, {"timesteps": 0}, "timesteps=0"),
+        (schedules.linear, {"timesteps": 0}, "timesteps as a whole number from 1"),
         (schedules.cosine, {"timesteps": 0}, "timesteps=0"),
         (schedules.cosine, {"s": -0.1}, "s=-0.1"),
         (schedules.cosine, {"s": math.nan}, "s=nan"),
