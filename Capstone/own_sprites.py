@@ -17,8 +17,11 @@ import numpy as np
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
+from support.files import replacing
+
 FORMATS = ("PNG", "GIF", "BMP", "JPEG", "WEBP", "TIFF", "TGA", "ICO")
 HINT = "pictures end in .png, .gif, .jpg or the like"
+MOST_PIXELS = 40_000_000  # more would take gigabytes of memory
 FEW = 100  # fewer pictures than this are learned by heart
 NOTES = {  # what may be worth knowing about a picture: what is done, or what to do
     "transparent": "put on white",
@@ -59,7 +62,7 @@ def read_folder(folder: str | Path, size: int = 16) -> tuple[np.ndarray, np.ndar
             image, seen = open_picture(path)
             sprites[len(kept)], changed = fit(image, size)
         except ValueError as error:
-            broken.append(f"  {path.parent.name}/{path.name}: {error}")
+            broken.append(f"  {readable(path.parent.name)}/{readable(path.name)}: {error}")
             continue
         kept.append(label)
         notes.update(seen + changed)
@@ -73,7 +76,7 @@ def read_folder(folder: str | Path, size: int = 16) -> tuple[np.ndarray, np.ndar
     root = Path(folder).expanduser()
     notes["in a folder inside a class folder"] = sum(len(path.relative_to(root).parts) > 2 for _, path in files)
     labels = np.eye(len(classes), dtype=np.float32)[kept]
-    report = _report(size, counts, sizes, notes, missing, [path.name for path in others])
+    report = _report(size, counts, sizes, notes, missing, [readable(path.name) for path in others])
     return sprites[: len(kept)], labels, tuple(classes), report
 
 
@@ -121,8 +124,7 @@ def find_pictures(folder: Path) -> tuple[dict[str, list[Path]], list[Path]]:
     for path in pictures:
         if path.parent != folder:
             inside[folder / path.relative_to(folder).parts[0]].append(path)
-    # macOS writes ü as two characters
-    names = [unicodedata.normalize("NFC", path.name).strip() for path in inside]
+    names = [readable(path.name) for path in inside]
     same = [name for name, n in Counter(name.casefold() for name in names).items() if n > 1]
     if not pictures:
         raise ValueError(f"expected pictures in {folder.name}, got none (other files: {len(others)}); {HINT}")
@@ -136,6 +138,11 @@ def find_pictures(folder: Path) -> tuple[dict[str, list[Path]], list[Path]]:
     return dict(zip(names, inside.values(), strict=True)) or {folder.resolve().name: loose}, others
 
 
+def readable(name: str) -> str:
+    """A file's name as text: macOS writes ü as two characters, and names from old archives may be no text at all."""
+    return unicodedata.normalize("NFC", name.encode("utf-8", "replace").decode()).strip()
+
+
 def open_picture(path: Path) -> tuple[Image.Image, list[str]]:
     """The picture in a file of any mode as RGB, upright, on white; and which of the NOTES apply.
 
@@ -147,6 +154,9 @@ def open_picture(path: Path) -> tuple[Image.Image, list[str]]:
     try:
         with Image.open(path, formats=FORMATS) as file:
             notes = ["animated"] if getattr(file, "is_animated", False) else []
+            if file.width * file.height > MOST_PIXELS:
+                size = f"{file.width}×{file.height}"
+                raise ValueError(f"{size} is more than {MOST_PIXELS // 10**6} million pixels: no sprite")
             # a phone stores how it was held, and leaves the turning to others
             image = ImageOps.exif_transpose(file)
         if image.mode in ("I", "F"):
@@ -203,11 +213,8 @@ def fit(image: Image.Image, size: int) -> tuple[np.ndarray, list[str]]:
 
 def save_arrays(folder: str | Path, sprites: np.ndarray, labels: np.ndarray) -> tuple[Path, Path]:
     """Write my_sprites.npy and my_labels.npy, for the module's ``load_sprites``; each appears whole or not at all."""
-    Path(folder).mkdir(parents=True, exist_ok=True)
     files = Path(folder) / "my_sprites.npy", Path(folder) / "my_labels.npy"
-    parts = [file.with_suffix(".part.npy") for file in files]  # np.save wants the ending
-    for part, array in zip(parts, (sprites, labels), strict=True):
-        np.save(part, array)
-    for part, file in zip(parts, files, strict=True):
-        part.replace(file)
+    with replacing(files[0]) as first, replacing(files[1]) as second:
+        np.save(first, sprites)
+        np.save(second, labels)
     return files

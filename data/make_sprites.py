@@ -24,6 +24,7 @@ if not __package__:  # started by its path
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 from data.sprite_art import creatures, food, heroes, side_heroes, spells
 from data.sprite_art.canvas import SIZE, Canvas, Look
+from support.files import replacing
 
 DATA_DIR = Path(__file__).resolve().parent
 N_SPRITES = 1788
@@ -107,23 +108,22 @@ def to_arrays(sprites: list[Sprite]) -> tuple[np.ndarray, np.ndarray]:
 
 def write_files(sprites: list[Sprite], folder: Path, n_name: int) -> None:
     """Write images, labels and captions; each file appears whole or not at all."""
-    folder.mkdir(parents=True, exist_ok=True)
     images, labels = to_arrays(sprites)
     for name, array in (
         (f"sprites_{n_name}_16x16", images),
         (f"sprite_labels_nc_{n_name}_16x16", labels),
     ):
-        part = folder / f"{name}.part.npy"  # np.save wants the ending
-        np.save(part, array)
-        part.replace(folder / f"{name}.npy")
-    part = folder / "captions.part"
-    with part.open("w", newline="", encoding="utf-8") as file:
+        with replacing(folder / f"{name}.npy") as part:
+            np.save(part, array)
+    with (
+        replacing(folder / f"sprite_captions_{n_name}.csv") as part,
+        part.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["index", "class", "kind", "parts", "colours", "caption"])
         for i, s in enumerate(sprites):
             chosen = [json.dumps(choice, ensure_ascii=False) for choice in (s.look.parts, s.look.colours)]
             writer.writerow([i, s.class_name, s.kind, *chosen, s.look.caption])
-    part.replace(folder / f"sprite_captions_{n_name}.csv")
 
 
 def contact_sheet(sprites: list[Sprite], per_kind: int = 10, scale: int = 2) -> Image.Image:

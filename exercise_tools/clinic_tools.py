@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from diffusion_utilities import NoiseSchedule, linear_schedule, step_pairs, to_unit
+from diffusion_utilities import NoiseSchedule, linear_schedule, mosaic, step_pairs
 
 __all__ = ["Bell", "examine", "few_levels", "figure", "show_histograms", "show_sprites", "table"]
 
@@ -37,8 +37,6 @@ def few_levels(n: int) -> NoiseSchedule:
 
 def show_sprites(rows: list[dict[str, Tensor]]) -> None:
     """Rows of panels: title → sprites (n, 3, 16, 16), shown in two rows; NaN is shown grey."""
-    from torchvision.utils import make_grid  # takes a second, and most of a lab does without
-
     n_columns = max(len(row) for row in rows)
     size = (10, 5.8 / n_columns * len(rows))
     fig, axs = plt.subplots(len(rows), n_columns, figsize=size, squeeze=False)
@@ -46,9 +44,7 @@ def show_sprites(rows: list[dict[str, Tensor]]) -> None:
         ax.set_axis_off()
     for row, panels in zip(axs, rows, strict=True):
         for ax, (title, x) in zip(row, panels.items(), strict=False):
-            x = x.nan_to_num(0).clamp(-1, 1)
-            grid = make_grid(x, nrow=math.ceil(len(x) / 2), padding=1, pad_value=1.0)
-            ax.imshow(to_unit(grid), interpolation="nearest")
+            ax.imshow(mosaic(x.nan_to_num(0), n_rows=2), interpolation="nearest")
             ax.set_title(title)
     fig.tight_layout(pad=0.6, h_pad=0.8)
     plt.show()

@@ -50,15 +50,16 @@ from going_further import datasets
 from going_further.cli import errors_in_one_line
 from going_further.diffusion import DenoiseDiffusion
 from going_further.schedules import COLOURS, SCHEDULES
+from support.files import replacing
 from support.quality import fresh_pictures
 from support.tables import write_text
+from support.training import LARGEST_GRADIENT, ema_decay_at
 from weights.muon import MuonAndAdamW
 
 FOLDER = Path(__file__).resolve().parent / "ablation"
 
-WARM_UP = 30  # steps
+WARMUP_STEPS = 30  # steps
 BATCH_SIZE = 32
-EMA_DECAY = 0.999
 FRESH_SEED = 100  # as for the model card
 
 
@@ -129,10 +130,10 @@ def train(schedule: NoiseSchedule, images: Tensor, labels: Tensor, plan: Plan, s
         with torch.autocast(device.type, torch.bfloat16):
             loss = diffusion.loss(x.contiguous(memory_format=torch.channels_last))
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
-        rise, fall = (i + 1) / WARM_UP, 0.5 * (1 + math.cos(math.pi * i / plan.train_steps))
+        torch.nn.utils.clip_grad_norm_(net.parameters(), LARGEST_GRADIENT)
+        rise, fall = (i + 1) / WARMUP_STEPS, 0.5 * (1 + math.cos(math.pi * i / plan.train_steps))
         optimizer.step(min(1.0, rise) * fall)
-        ema_update(ema, net, min(EMA_DECAY, (1 + i) / (10 + i)))
+        ema_update(ema, net, ema_decay_at(i))
     return ema
 
 
@@ -295,9 +296,8 @@ def plot(results: dict) -> Figure:
 
 def save_plot(results: dict, path: Path) -> None:
     """Draw the whole picture or none."""
-    part = path.with_name(path.name + ".part")
-    plot(results).savefig(part, dpi=100, format="png")
-    part.replace(path)
+    with replacing(path) as part:
+        plot(results).savefig(part, dpi=100, format="png")
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -3,7 +3,7 @@
 A checkpoint is a dictionary of plain values and tensors:
 
     config      dataset, image_size, timesteps, schedule (its name), class_names, unet (the arguments of UNet),
-                training (the settings of the run)
+                recipe and training (the settings of the run)
     ema         the averaged weights, which sampling uses
     model       the weights that are being trained             } only while a run may still go on:
     optimizer, scaler, step, epoch, losses                     } :func:`strip` leaves them out
@@ -14,13 +14,22 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
+import support.checks as check
 from diffusion_utilities import NoiseSchedule, default_device, save_weights
 from going_further.schedules import SCHEDULES
 from going_further.unet import UNet
-from support.files import read_checkpoint
+from support.files import read_checkpoint, without_prefix
 
-CONFIG_KEYS = ("dataset", "image_size", "timesteps", "schedule", "class_names", "unet")
+CONFIG = {
+    "dataset": str,
+    "image_size": int,
+    "timesteps": int,
+    "schedule": str,
+    "class_names": list,
+    "unet": dict,
+}
 
 
 def read(path: str | Path) -> dict:
@@ -28,14 +37,31 @@ def read(path: str | Path) -> dict:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: the file is cut short, or was not made by train.py.
+        ValueError: the file is cut short or damaged, or was not made by train.py.
     """
     path = Path(path)
     state = read_checkpoint(path)
-    config = state.get("config") if isinstance(state, dict) else None
-    if not isinstance(config, dict) or "ema" not in state or any(key not in config for key in CONFIG_KEYS):
-        raise ValueError(f"{path} was not made by going_further/train.py: expected a config and averaged weights in it")
+    if problem := _problem(state):
+        raise ValueError(f"{path} was not made by going_further/train.py: {problem}")
     return state
+
+
+def _problem(state: object) -> str:
+    """What is wrong with the contents of a checkpoint, "" if nothing is."""
+    config = state.get("config") if isinstance(state, dict) else None
+    if not isinstance(config, dict) or "ema" not in state:
+        return "expected a config and averaged weights in it"
+    for key, kind in CONFIG.items():
+        if not isinstance(config.get(key), kind):
+            return f"expected {key} as {kind.__name__} in its config, got {config.get(key)!r:.40}"
+    if not all(isinstance(name, str) for name in config["class_names"]):
+        return f"expected class_names as words, got {config['class_names']!r:.40}"
+    for key in ("ema", "model"):
+        try:
+            without_prefix(state.get(key, {}))
+        except ValueError as error:
+            return f"{key}: {error}"
+    return ""
 
 
 def load_model(
@@ -58,12 +84,26 @@ def load_model(
         raise ValueError(f"{path} holds the averaged weights only")
     try:
         schedule = SCHEDULES[config["schedule"]](config["timesteps"])
-        net = UNet(**config["unet"])
-        net.load_state_dict(state["ema" if ema else "model"])
+        net = _network(config, state["ema" if ema else "model"])
     except Exception as error:  # what a file of a newer or changed program holds can fail in any way
         reason = " ".join(str(error).split())[:200]  # in one line
         raise ValueError(f"{path} does not fit this program: {type(error).__name__}: {reason}") from error
     return net.to(device or default_device()).eval(), schedule, config
+
+
+def _network(config: dict, weights: dict[str, Tensor]) -> UNet:
+    """The network of a config with the weights given."""
+    with torch.device("meta"):  # takes no memory, whatever the file claims
+        planned = UNet(**config["unet"])
+    check.fit(weights, planned.state_dict())
+    if len(config["class_names"]) != planned.n_cfeat or config["image_size"] != planned.height:
+        raise ValueError(
+            f"{len(config['class_names'])} class names and pictures of {config['image_size']} do not "
+            f"belong to a network of {planned.n_cfeat} classes and height {planned.height}"
+        )
+    net = UNet(**config["unet"])
+    net.load_state_dict(weights)
+    return net
 
 
 def strip(path_in: str | Path, path_out: str | Path) -> None:

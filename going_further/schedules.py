@@ -15,7 +15,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from diffusion_utilities import NoiseSchedule, linear_schedule
+import support.checks as check
+from diffusion_utilities import MOST_LEVELS, NoiseSchedule, linear_schedule
 
 # a step that removes nearly all that is left, but not all: with ᾱ_T = 0 there is no way back
 MAX_BETA = 0.999
@@ -41,8 +42,9 @@ def cosine(timesteps: int = 500, s: float = 0.008) -> NoiseSchedule:
     Raises:
         ValueError: ``timesteps`` below 1, or s negative.
     """
-    if timesteps < 1 or not 0 <= s < math.inf:
-        raise ValueError(f"expected timesteps >= 1 and s >= 0, got timesteps={timesteps}, s={s}")
+    timesteps = check.whole(timesteps, "timesteps", 1, MOST_LEVELS)
+    if check.finite(s, "s") < 0:
+        raise ValueError(f"expected s >= 0, got {s}")
     u = torch.linspace(0, 1, timesteps + 1, dtype=torch.float64)  # t/T
     return _from_curve(((u + s) / (1 + s) * math.pi / 2).cos() ** 2)
 
@@ -61,11 +63,9 @@ def sigmoid(timesteps: int = 500, start: float = -3.0, end: float = 3.0, tau: fl
     Raises:
         ValueError: ``timesteps`` below 1, or not start < end, or tau not positive.
     """
-    if timesteps < 1 or not start < end or not tau > 0:
-        raise ValueError(
-            "expected timesteps >= 1, start < end and tau > 0, "
-            f"got timesteps={timesteps}, start={start}, end={end}, tau={tau}"
-        )
+    timesteps = check.whole(timesteps, "timesteps", 1, MOST_LEVELS)
+    if not check.finite(start, "start") < check.finite(end, "end") or check.finite(tau, "tau") <= 0:
+        raise ValueError(f"expected start < end and tau > 0, got {start}, {end} and {tau}")
     v = (torch.linspace(start, end, timesteps + 1, dtype=torch.float64) / tau).sigmoid()
     return _from_curve(v[-1] - v)
 

@@ -27,18 +27,19 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torchvision.utils import make_grid, save_image
+from torchvision.utils import save_image
 from tqdm import tqdm
 
 if not __package__:  # started by its path
     sys.path[0] = str(Path(__file__).resolve().parents[1])
-from diffusion_utilities import ROOT, Clipped, augment, ema_update, sample_dpm_context, save_weights
+from diffusion_utilities import ROOT, Clipped, augment, ema_update, mosaic, sample_dpm_context, save_weights
 from going_further import checkpoints, datasets
 from going_further.cli import errors_in_one_line
 from going_further.datasets import ImageData
 from going_further.diffusion import DenoiseDiffusion
 from going_further.schedules import SCHEDULES
 from going_further.unet import UNet
+from support.files import replacing
 from support.training import (
     CONTEXT_DROPOUT,
     LARGEST_GRADIENT,
@@ -410,10 +411,9 @@ class Trainer:
             seed=0,
             progress=False,
         )  # with eta=0, pictures of ten steps are worse: see the table in README.md
-        grid = make_grid(((samples + 1) / 2).clamp(0, 1), nrow=columns, padding=1, pad_value=1.0)
-        path = self.out / "samples" / f"epoch_{epoch:04d}.png"
-        path.parent.mkdir(exist_ok=True)
-        save_image(grid, path)
+        grid = torch.from_numpy(mosaic(samples, SAMPLE_ROWS)).permute(2, 0, 1)  # (3, height, width)
+        with replacing(self.out / "samples" / f"epoch_{epoch:04d}.png") as part:
+            save_image(grid, part)
         self.writer.add_image("samples", grid, self.step)
 
 

@@ -18,6 +18,7 @@ from support.speed import folded
 
 # t/T in (0, 1] becomes a number up to 1000, the range that the frequencies below are made for
 TIME_SCALE = 1000
+MOST_BLOCKS = 100  # in a stage; more is a slip of the keyboard, or a damaged file
 
 
 def _zero(layer: nn.Conv2d) -> nn.Conv2d:
@@ -257,9 +258,10 @@ class UNet(nn.Module):
                 f"in_channels={in_channels}, out_channels={out_channels}, dim={dim}, groups={groups}, "
                 f"n_classes={n_classes}"
             )
-        if min(*dim_mults, *n_blocks) < 1:
+        if min(*dim_mults, *n_blocks) < 1 or max(n_blocks) > MOST_BLOCKS:
             raise ValueError(
-                f"expected dim_mults and n_blocks of at least 1, got {tuple(dim_mults)} and {tuple(n_blocks)}"
+                f"expected dim_mults of at least 1 and n_blocks from 1 to {MOST_BLOCKS}, "
+                f"got {tuple(dim_mults)} and {tuple(n_blocks)}"
             )
         if dim % groups or dim % 2:
             raise ValueError(f"expected an even dim that is a multiple of groups, got dim={dim} and groups={groups}")

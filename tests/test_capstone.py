@@ -3,6 +3,8 @@
 import copy
 import json
 import math
+import os
+import sys
 import time
 import unicodedata
 from pathlib import Path
@@ -600,3 +602,20 @@ def test_own_weights_are_taken_over_with_their_context(start_training, tmp_path)
     second = start_training(START=tmp_path / "build/my_sprites_model.pth")
     own, stored = second["nn_model"].state_dict(), first["ema_model"].state_dict()
     assert all(torch.equal(own[key], stored[key]) for key in own)
+
+
+def test_a_picture_of_too_many_pixels_is_left_out_before_it_is_unpacked(tmp_path):
+    Image.new("1", (8000, 5001)).save(tmp_path / "map.png")
+    with pytest.raises(ValueError, match="8000×5001 is more than 40 million pixels"):
+        open_picture(tmp_path / "map.png")
+
+
+@pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="these systems know no names that are no text")
+def test_names_from_old_archives_can_be_printed(tmp_path):
+    folder = tmp_path / os.fsdecode(b"k\xf6nig")  # Latin-1, which is no UTF-8
+    folder.mkdir()
+    for i in range(3):
+        Image.new("RGB", (16, 16), (50 * i, 0, 0)).save(folder / f"{i}.png")
+    (folder / "broken.png").write_bytes(b"")
+    _, _, class_names, report = read_folder(tmp_path)
+    assert class_names == ("k?nig",) and "k?nig/broken.png" in report.encode("utf-8").decode()

@@ -127,7 +127,7 @@ def test_a_stopped_run_goes_on_and_does_nothing_twice(tmp_path, monkeypatch, fin
 def test_networks_start_from_the_same_weights_and_learn(monkeypatch):
     data = ablate.datasets.load("sprites", du.ROOT / "data")
     plan = ablate.Plan(train_steps=40, n_feat=8)
-    monkeypatch.setattr(ablate, "WARM_UP", 3)
+    monkeypatch.setattr(ablate, "WARMUP_STEPS", 3)
     steps = []
     monkeypatch.setattr(ablate.DenoiseDiffusion, "loss", spy(ablate.DenoiseDiffusion.loss, steps))
     first = ablate.train(SCHEDULES["linear"](100), data.images, data.labels, plan, seed=0)

@@ -115,6 +115,36 @@ def test_file_that_would_run_code_is_refused(tmp_path):
     assert not (tmp_path / "trapped").exists()
 
 
+def flipped(content):
+    """One bit of the weights in the middle of the file is another."""
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (flipped, "the checksum of .* is wrong"),
+        (lambda content: b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
+    ],
+    ids=["one bit", "pointer"],
+)
+def test_file_that_was_damaged(saved, change, message):
+    path, _ = saved
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(ValueError, match=message) as info:
+        checkpoints.load_model(path)
+    assert "\n" not in str(info.value)
+
+
+def test_the_stored_network_loads_and_samples():
+    net, schedule, config = checkpoints.load_model(du.ROOT / "going_further" / "sprites_unet.pt", "cpu")
+    assert config["class_names"] == list(du.CLASS_NAMES) and "recipe" not in config
+    options = {"model": du.Clipped(net, schedule), "schedule": schedule, "progress": False}
+    samples, _ = du.sample_dpm_context(2, torch.eye(5)[:2], 3, seed=0, **options)
+    assert samples.shape == (2, 3, 16, 16) and samples.std() > 0.3
+
+
 @pytest.mark.parametrize("content", ["weights", [1, 2], {"config": 5}, {"config": {"unet": {}}, "ema": {}}])
 def test_file_of_another_program(tmp_path, content):
     if content == "weights":
@@ -125,8 +155,35 @@ def test_file_of_another_program(tmp_path, content):
 
 
 @pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("unet", [1], "expected unet as dict"),
+        ("timesteps", "500", "expected timesteps as int"),
+        ("class_names", 3, "expected class_names as list"),
+        ("class_names", [1, 2, 3], "expected class_names as words"),
+        ("image_size", None, "expected image_size as int"),
+        ("ema", [1, 2], "ema: expected a state_dict"),
+        ("ema", {"init_conv.weight": 5}, "ema: expected a state_dict"),
+        ("model", 7, "model: expected a state_dict"),
+    ],
+)
+def test_contents_of_the_wrong_type(tmp_path, key, value, message):
+    state = make_state()
+    (state if key in state else state["config"])[key] = value
+    torch.save(state, tmp_path / "other.pt")
+    with pytest.raises(ValueError, match=message) as info:
+        checkpoints.read(tmp_path / "other.pt")
+    assert "\n" not in str(info.value)
+
+
+@pytest.mark.parametrize(
     "change",
     [
+        {"class_names": ["a", "b"]},
+        {"image_size": 16},
+        {"timesteps": 10**9},  # each of these would take gigabytes
+        {"unet": UNET | {"dim": 2**17}},
+        {"unet": UNET | {"n_blocks": 10**9}},
         {"schedule": "straight"},
         {"timesteps": -1},
         {"unet": UNET | {"dim": 16}},
