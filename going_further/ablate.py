@@ -15,7 +15,6 @@ import argparse
 import copy
 import itertools
 import json
-import math
 import statistics
 import sys
 from dataclasses import asdict, dataclass
@@ -36,7 +35,6 @@ from diffusion_utilities import (
     ContextUnet,
     NoiseSchedule,
     default_device,
-    ema_update,
     frechet_sprite_distance,
     load_classifier,
     load_pretrained,
@@ -48,19 +46,18 @@ from diffusion_utilities import (
 )
 from going_further import datasets
 from going_further.cli import errors_in_one_line
-from going_further.diffusion import DenoiseDiffusion
 from going_further.schedules import COLOURS, SCHEDULES
-from support.files import replacing
-from support.quality import fresh_pictures
+from support import tables
+from support.files import read_json, replacing
+from support.quality import FRESH_SEED, fresh_pictures, spread
 from support.tables import write_text
-from support.training import LARGEST_GRADIENT, ema_decay_at
+from support.training import Recipe, training_step
 from weights.muon import MuonAndAdamW
 
 FOLDER = Path(__file__).resolve().parent / "ablation"
 
 WARMUP_STEPS = 30  # steps
 BATCH_SIZE = 32
-FRESH_SEED = 100  # as for the model card
 
 
 @dataclass(frozen=True)
@@ -123,17 +120,14 @@ def train(schedule: NoiseSchedule, images: Tensor, labels: Tensor, plan: Plan, s
     net = ContextUnet(3, plan.n_feat, labels.shape[1], images.shape[-1])
     net = net.to(device, memory_format=torch.channels_last).train()
     ema = copy.deepcopy(net).requires_grad_(False).eval()
-    diffusion = DenoiseDiffusion(net, schedule.timesteps, schedule=schedule)
     optimizer = MuonAndAdamW(net)
-    batches = itertools.islice(sprite_batches(images, labels, BATCH_SIZE), plan.train_steps)
-    for i, (x, _) in enumerate(tqdm(batches, total=plan.train_steps, leave=False, disable=None)):
-        with torch.autocast(device.type, torch.bfloat16):
-            loss = diffusion.loss(x.contiguous(memory_format=torch.channels_last))
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), LARGEST_GRADIENT)
-        rise, fall = (i + 1) / WARMUP_STEPS, 0.5 * (1 + math.cos(math.pi * i / plan.train_steps))
-        optimizer.step(min(1.0, rise) * fall)
-        ema_update(ema, net, ema_decay_at(i))
+    recipe = Recipe(batch_size=BATCH_SIZE, warmup_steps=WARMUP_STEPS, seed=seed, bf16=True)
+    schedule, generator = schedule.to(device), torch.Generator().manual_seed(seed)
+    n_steps, rest = plan.train_steps, (recipe, schedule, generator)
+    batches = itertools.islice(sprite_batches(images, labels, BATCH_SIZE, generator), n_steps)
+    bar = tqdm(batches, total=n_steps, leave=False, disable=None)
+    for step, (x, c) in enumerate(bar):
+        training_step(net, ema, optimizer, x, c, step, n_steps, *rest)
     return ema
 
 
@@ -145,7 +139,7 @@ def draw(net: ContextUnet, schedule: NoiseSchedule, way: Way, n_sample: int, see
         "schedule": schedule,
         "seed": seed,
         "progress": False,
-        "save_rate": schedule.timesteps,
+        "save_rate": None,
     }
     with torch.autocast(next(net.parameters()).device.type, torch.bfloat16):
         if way.sampler == "ddpm":
@@ -209,9 +203,11 @@ def read_results(path: Path, plan: Plan) -> dict:
     if not path.exists():
         return {"plan": as_stored, "floor": [], "networks": {}}
     try:
-        results = json.loads(path.read_text(encoding="utf-8"))
-        stored = results["plan"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        results = read_json(path)
+        stored, rows = results["plan"], results["networks"].values()
+        for row in rows:  # all that is asked of it later
+            float(row["ab_T"]), row["trained"], [float(value) for value in row["fsd"].values()]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(f"{path} cannot be read as results of this program ({error}); delete it") from None
     if stored != as_stored:
         raise ValueError(f"{path} is of another plan: expected {as_stored}, got {stored}; choose another --out")
@@ -222,15 +218,12 @@ def table(results: dict) -> str:
     """The results as Markdown: a row for each network, a column for each way to sample it."""
     plan = results["plan"]
     columns = [str(way) for way in ways(Plan(**plan))]
-    lines = [
-        "| T | schedule | ᾱ_T | " + " | ".join(columns) + " |",
-        "|--:|:--|--:|" + "--:|" * len(columns),
-    ]
+    rows = []
     for timesteps in plan["timesteps"]:
         for name in plan["schedules"]:
             row = results["networks"][f"{name}_{timesteps}_0"]
             cells = [f"{row['fsd'][column]:.0f}" for column in columns]
-            lines.append(f"| {timesteps} | {name} | {row['ab_T']:g} | " + " | ".join(cells) + " |")
+            rows.append([timesteps, name, f"{row['ab_T']:g}", *cells])
     name, timesteps = plan["repeated"]
     way = str(Way("ddim", plan["steps"][-1]))
     again = [results["networks"][f"{name}_{timesteps}_{seed}"]["fsd"][way] for seed in range(plan["seeds"])]
@@ -245,7 +238,7 @@ Fréchet sprite distance (FSD) of {n} samples; less is better, and each figure i
 sprites against {n} others, is {_spread(results["floor"])}. How much is chance: the network for {name}, T = {timesteps}
 gives {_spread(again)} by {way} with {plan["seeds"]} seeds, each of training and of sampling.
 
-{chr(10).join(lines)}
+{tables.table(["T", "schedule", "ᾱ_T", *columns], rows)}
 
 "ddim 25" is DDIM in 25 steps, "ddpm T" is DDPM in all T. The guess of the clean picture is clipped to [-1, 1] in each
 step (`Clipped`), except in the column that says otherwise.
@@ -253,7 +246,8 @@ step (`Clipped`), except in the column that says otherwise.
 
 
 def _spread(values: list[float]) -> str:
-    return f"{statistics.mean(values):.3g} ± {statistics.stdev(values):.2g}"
+    figure = spread(values)
+    return f"{figure['mean']:.3g} ± {figure['std']:.2g}"
 
 
 def plot(results: dict) -> Figure:

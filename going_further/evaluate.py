@@ -40,9 +40,11 @@ from diffusion_utilities import (
     load_classifier,
     precision_recall,
     sprite_tensors,
+    step_pairs,
 )
 from going_further import checkpoints, datasets, sample
 from going_further.cli import errors_in_one_line
+from support.files import can_write
 from support.quality import FRESH_SEED, spread
 from support.tables import write_text
 
@@ -230,11 +232,7 @@ def check(args: argparse.Namespace) -> None:
             f"expected at least {LEAST_SAMPLES} samples, 1 step, 1 seed and no seed below 0, got "
             f"{args.samples}, {args.steps or 'the usual'}, {args.seeds} and {args.seed}"
         )
-    sample.choose_eta(args.sampler, args.eta, args.guidance)
-    if not 0 <= args.guidance < math.inf:
-        raise ValueError(f"expected a --guidance of at least 0, got {args.guidance}")
-    if args.out is not None and args.out.is_dir():
-        raise ValueError(f"expected a file for --out, got the folder {args.out}")
+    sample.check_drawing(args)
 
 
 def evaluate(args: argparse.Namespace) -> dict:
@@ -255,10 +253,15 @@ def evaluate(args: argparse.Namespace) -> dict:
         args.features, (net.in_channels, net.height, net.height), args.inception_weights, device
     )
     net = Clipped(net, schedule)
+    steps = sample.choose_steps(args.sampler, args.steps, schedule.timesteps)
+    step_pairs(steps, schedule.timesteps)
+    if args.out is not None:
+        can_write(args.out)
     seeds, ours, theirs = list(range(args.seed, args.seed + args.seeds)), [], []
     for seed in seeds:
         reference, other, context = real_pictures(config, args.data, args.samples, seed)
-        samples = draw(net, context, args.samples, args.sampler, args.steps, args.eta, args.guidance, seed)
+        how = (args.sampler, steps, args.eta, args.guidance)
+        samples = draw(net, context, args.samples, *how, seed)
         torch.manual_seed(seed)  # the Inception Score shuffles the samples
         ours.append(measure(samples.to(device), reference.to(device)))
         theirs.append(measure(other.to(device), reference.to(device)))
@@ -279,7 +282,7 @@ def evaluate(args: argparse.Namespace) -> dict:
         "seeds": seeds,
         "sampler": args.sampler,
         "guidance": args.guidance,
-        "steps": args.steps or min(sample.STEPS[args.sampler] or schedule.timesteps, schedule.timesteps),
+        "steps": steps,
         "eta": "inf" if eta == math.inf else eta,  # JSON has no number for it
         "figures": figures,
     }
@@ -317,24 +320,8 @@ def make_parser() -> argparse.ArgumentParser:
         shown = "" if options.get("default") is None else " (default: %(default)s)"
         parser.add_argument(name, help=text + shown, **options)
 
-    add(
-        "--checkpoint",
-        "a file made by train.py, such as runs/sprites/model.pt",
-        type=Path,
-        required=True,
-        metavar="FILE",
-    )
+    sample.add_drawing(parser, sampler="dpm++")
     add("--samples", "how many to draw for each seed", type=int, default=1000, metavar="N")
-    add("--sampler", "how to draw them, as in sample.py", choices=sample.STEPS, default="dpm++")
-    add("--steps", "of ddim or dpm++ (default: 50 for ddim, 10 for dpm++)", type=int, metavar="N")
-    add("--eta", "of ddim or dpm++, with the defaults of sample.py", type=float, metavar="E")
-    add(
-        "--guidance",
-        "how much to insist on the class, as in sample.py",
-        type=float,
-        default=1.0,
-        metavar="W",
-    )
     add("--seed", "the first seed", type=int, default=0, metavar="N")
     add("--seeds", "how many seeds, one after the other", type=int, default=3, metavar="N")
     add(

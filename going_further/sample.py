@@ -14,6 +14,7 @@ import argparse
 import io
 import math
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import matplotlib
@@ -21,17 +22,18 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from tqdm import tqdm
 
 if not __package__:  # started by its path
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 from diffusion_utilities import (
     Clipped,
-    guided_noise,
+    Guided,
+    ddim_step,
+    ddpm_step,
+    denoising,
+    dpm_step,
     mosaic,
-    predict_x0,
-    sample_ddim_context,
-    sample_ddpm_context,
-    sample_dpm_context,
     step_pairs,
     to_unit,
 )
@@ -88,7 +90,19 @@ def choose_eta(sampler: str, eta: float | None, guidance: float) -> float | None
     return eta
 
 
-def draw(
+def choose_steps(sampler: str, steps: int | None, timesteps: int) -> int:
+    """The number of steps that was asked for, or if that is None the usual one of the sampler.
+
+    Raises:
+        ValueError: the sampler leaves no choice.
+    """
+    if sampler == "ddpm" and steps not in (None, timesteps):
+        reason = f"which always takes all {timesteps}: try ddim or dpm++"
+        raise ValueError(f"expected no --steps for ddpm, {reason}")
+    return steps or min(STEPS[sampler] or timesteps, timesteps)
+
+
+def way(
     net: Clipped,
     context: Tensor | None,
     n: int,
@@ -99,45 +113,48 @@ def draw(
     guidance: float = 1.0,
     seed: int = 0,
     progress: bool = True,
-) -> tuple[np.ndarray, list[int]]:
-    """Draw n pictures by one of the module's samplers: about 40 frames of the way, and the noise level of each.
+) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Draw n pictures by one of the module's samplers, level by level.
 
     Args:
-        steps, eta: None is what is usual, see ``STEPS`` and :func:`choose_eta`.
+        steps, eta: None is what is usual, see :func:`choose_steps` and :func:`choose_eta`.
 
-    Returns:
-        frames (frames, n, channels, h, w), from x_T to the result; their levels, from T to 0.
+    Yields:
+        from T to 0 each level t, x_t and the x̂_0 guessed from it, (n, channels, h, w); at t = 0
+        both are the result.
 
     Raises:
         ValueError: a number of steps or an eta that the sampler cannot take.
     """
-    timesteps, eta = net.schedule.timesteps, choose_eta(sampler, eta, guidance)
-    if sampler == "ddpm" and steps not in (None, timesteps):
-        raise ValueError(f"expected no --steps for ddpm, which always takes all {timesteps}: try ddim or dpm++")
-    steps = steps or min(STEPS[sampler] or timesteps, timesteps)
-    save_rate = math.ceil(steps / FRAMES)
-    options = {"save_rate": save_rate, "guidance": guidance, "seed": seed, "progress": progress}
-    options |= {"model": net, "schedule": net.schedule}
-    if sampler == "ddpm":
-        _, frames = sample_ddpm_context(n, context, **options)
-    else:
-        function = {"ddim": sample_ddim_context, "dpm++": sample_dpm_context}[sampler]
-        _, frames = function(n, context, steps, eta=eta, **options)
-    levels = [timesteps] + [t_next for _, t_next in step_pairs(steps, timesteps)]
-    return frames, [t for i, t in enumerate(levels) if i % save_rate == 0 or i == steps]
+    schedule, eta = net.schedule, choose_eta(sampler, eta, guidance)
+    steps = choose_steps(sampler, steps, schedule.timesteps)
+    pairs = step_pairs(steps, schedule.timesteps)
+    make = {"ddpm": lambda: ddpm_step(schedule), "ddim": lambda: ddim_step(eta, schedule)}
+    step = make.get(sampler, lambda: dpm_step(eta, schedule))()
+    model, generator = Guided(net, guidance), torch.Generator().manual_seed(seed)
+    x = torch.randn(n, model.in_channels, model.height, model.height, generator=generator)
+    options = {"context": context, "schedule": schedule, "seed": generator}
+    walk = denoising(step, pairs, n, model=model, x=x, **options)
+    bar = tqdm(walk, total=steps, leave=False, disable=not progress)
+    for (t, _), (_, x_next, x0_pred) in zip(pairs, bar, strict=True):
+        yield t, x, x0_pred
+        x = x_next
+    yield 0, x, x
 
 
-@torch.no_grad()
-def guessed(net: Clipped, x: np.ndarray, t: int, context: Tensor | None, guidance: float) -> np.ndarray:
-    """x̂_0, the clean pictures that the network sees in the noisy ones x (n, channels, h, w) of level t."""
-    if t == 0:
-        return x
-    device = next(net.parameters()).device
-    x, level = torch.from_numpy(x).to(device), torch.tensor(t / net.schedule.timesteps)
-    pred_noise = net(x, level, None)
-    if context is not None:
-        pred_noise = guided_noise(net(x, level, context.to(device)), pred_noise, guidance)
-    return predict_x0(x, t, pred_noise, net.schedule).cpu().numpy()
+def draw(
+    net: Clipped, context: Tensor | None, n: int, sampler: str = "ddpm", steps: int | None = None, **options
+) -> tuple[np.ndarray, list[int]]:
+    """About 40 frames of :func:`way`, which has the same arguments, and the noise level of each.
+
+    Returns:
+        frames (frames, n, channels, h, w), from x_T to the result; their levels, from T to 0.
+    """
+    every = math.ceil(choose_steps(sampler, steps, net.schedule.timesteps) / FRAMES)
+    moments = enumerate(way(net, context, n, sampler, steps, **options))
+    kept = [(x.cpu().numpy(), t) for i, (t, x, _) in moments if i % every == 0 or t == 0]
+    frames, levels = zip(*kept, strict=True)
+    return np.stack(frames), list(levels)
 
 
 def grid(x: np.ndarray) -> Image.Image:
@@ -147,22 +164,22 @@ def grid(x: np.ndarray) -> Image.Image:
     return Image.fromarray((pixels * 255).round().astype(np.uint8))
 
 
-def film_strip(noisy: np.ndarray, clean: np.ndarray, levels: list[int]) -> bytes:
+def film_strip(moments: list[tuple[int, Tensor, Tensor]]) -> bytes:
     """A PNG of the way of each picture: above, x_t at some levels, and below, the x̂_0 guessed from it.
 
     Args:
-        noisy, clean: (moments, n, channels, h, w).
-        levels: of the moments.
+        moments: level, x_t and x̂_0, (n, channels, h, w), as :func:`way` yields them.
     """
     matplotlib.use("Agg")  # draws into a file, without a window
     import matplotlib.pyplot as plt
 
-    n = noisy.shape[1]
-    fig, axs = plt.subplots(2 * n, len(levels), figsize=(len(levels), 2.1 * n + 0.3), squeeze=False)
-    for j, t in enumerate(levels):
+    n, columns = len(moments[0][1]), len(moments)
+    fig, axs = plt.subplots(2 * n, columns, figsize=(columns, 2.1 * n + 0.3), squeeze=False)
+    for j, (t, noisy, clean) in enumerate(moments):
         for i in range(n):
-            for ax, x in ((axs[2 * i, j], noisy), (axs[2 * i + 1, j], clean)):
-                ax.imshow(to_unit(x[j, i]).squeeze(), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            for ax, x in ((axs[2 * i, j], noisy[i]), (axs[2 * i + 1, j], clean[i])):
+                picture = to_unit(x).squeeze()
+                ax.imshow(picture, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
                 ax.set(xticks=[], yticks=[])
         axs[0, j].set_title(f"t = {t}", fontsize=9)
     for i in range(n):
@@ -194,10 +211,8 @@ def encode(images: list[Image.Image], kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="sample.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def add_drawing(parser: argparse.ArgumentParser, sampler: str) -> None:
+    """The options of every program that draws; ``sampler`` is the default of one of them."""
     add = parser.add_argument
     add(
         "--checkpoint",
@@ -207,18 +222,11 @@ def make_parser() -> argparse.ArgumentParser:
         help="the model.pt or checkpoint.pt of a training",
     )
     add(
-        "--num-samples",
-        type=int,
-        default=16,
-        metavar="N",
-        help="how many pictures to draw (default: %(default)s)",
-    )
-    add(
         "--sampler",
         choices=STEPS,
-        default="ddpm",
-        help="ddpm takes all T steps of the training; ddim and dpm++ are "
-        "the faster the fewer --steps they take (default: %(default)s)",
+        default=sampler,
+        help="ddpm takes all T steps of the training; ddim and dpm++ are the faster the fewer "
+        "--steps they take (default: %(default)s)",
     )
     add(
         "--steps",
@@ -230,22 +238,44 @@ def make_parser() -> argparse.ArgumentParser:
         "--eta",
         type=float,
         metavar="E",
-        help="how much fresh noise ddim (0 to 1) or dpm++ (0 to inf) puts in on the "
-        "way: with 0 the same noise always ends at the same picture, with inf nothing is kept of the old noise "
+        help="how much fresh noise ddim (0 to 1) or dpm++ (0 to inf) puts in on the way: with 0 "
+        "the same noise always ends at the same picture, with inf nothing is kept of the old noise "
         "(default: 0 for ddim, inf for dpm++, but 0 with a --guidance above 1)",
-    )
-    add(
-        "--class-id",
-        metavar="CLASS",
-        help="what to draw, by number or name (default: all classes in turn)",
     )
     add(
         "--guidance",
         type=float,
         default=1.0,
         metavar="W",
-        help="how much to insist on the class: 0 ignores it, 1 is "
-        "as trained, 2 to 5 clearer and less varied (default: %(default)s)",
+        help="how much to insist on the class: 0 ignores it, 1 is as trained, 2 to 5 clearer and "
+        "less varied (default: %(default)s)",
+    )
+
+
+def check_drawing(args: argparse.Namespace) -> None:
+    """ValueError for options of :func:`add_drawing` that cannot be meant."""
+    choose_eta(args.sampler, args.eta, args.guidance)
+    if not 0 <= args.guidance < math.inf:
+        raise ValueError(f"expected a --guidance of at least 0, got {args.guidance}")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="sample.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_drawing(parser, sampler="ddpm")
+    add = parser.add_argument
+    add(
+        "--num-samples",
+        type=int,
+        default=16,
+        metavar="N",
+        help="how many pictures to draw (default: %(default)s)",
+    )
+    add(
+        "--class-id",
+        metavar="CLASS",
+        help="what to draw, by number or name (default: all classes in turn)",
     )
     add(
         "--seed",
@@ -259,14 +289,14 @@ def make_parser() -> argparse.ArgumentParser:
         type=Path,
         default=Path("samples.png"),
         metavar="FILE",
-        help="a name in .png for the pictures, in "
-        ".gif for an animation of their way out of the noise (default: %(default)s)",
+        help="a name in .png for the pictures, in .gif for an animation of their way out of the "
+        "noise (default: %(default)s)",
     )
     add(
         "--progressive",
         action="store_true",
-        help="show the way of the first pictures as a film strip: noisy above, "
-        "and below the clean picture that the network sees in it",
+        help="show the way of the first pictures as a film strip: noisy above, and below the clean "
+        "picture that the network sees in it",
     )
     return parser
 
@@ -277,12 +307,12 @@ def check(args: argparse.Namespace) -> None:
     if kind not in (".png", ".gif"):
         raise ValueError(f"expected --out in .png or .gif, got {args.out}")
     if args.progressive and kind != ".png":
-        raise ValueError(f"expected --out in .png for the film strip of --progressive, got {args.out}")
+        reason = "for the film strip of --progressive"
+        raise ValueError(f"expected --out in .png {reason}, got {args.out}")
     if args.num_samples < 1 or (args.steps is not None and args.steps < 1):
-        raise ValueError(f"expected at least 1 sample and 1 step, got {args.num_samples} and {args.steps}")
-    choose_eta(args.sampler, args.eta, args.guidance)
-    if not 0 <= args.guidance < math.inf:
-        raise ValueError(f"expected a --guidance of at least 0, got {args.guidance}")
+        got = f"{args.num_samples} and {args.steps}"
+        raise ValueError(f"expected at least 1 sample and 1 step, got {got}")
+    check_drawing(args)
 
 
 def sample(args: argparse.Namespace) -> None:
@@ -292,22 +322,22 @@ def sample(args: argparse.Namespace) -> None:
         ValueError, OSError: arguments or files that do not fit.
     """
     check(args)
-    can_write(args.out)
     net, schedule, config = checkpoints.load_model(args.checkpoint)
     context = class_context(config["class_names"], args.class_id, args.num_samples)
     if context is None and args.guidance != 1:
         raise ValueError("expected no --guidance, because this network was trained without classes")
-    net = Clipped(net, schedule)
+    steps = choose_steps(args.sampler, args.steps, schedule.timesteps)
+    step_pairs(steps, schedule.timesteps)
+    can_write(args.out)
+    given = (Clipped(net, schedule), context, args.num_samples, args.sampler, steps)
     options = {"eta": args.eta, "guidance": args.guidance, "seed": args.seed}
-    frames, levels = draw(net, context, args.num_samples, args.sampler, args.steps, **options)
     if args.progressive:
-        chosen = np.linspace(0, len(levels) - 1, min(MOMENTS, len(levels))).round().astype(int)
-        noisy, levels = frames[chosen, :STRIPS], [levels[i] for i in chosen]
-        context = None if context is None else context[:STRIPS]
-        clean = [guessed(net, x, t, context, args.guidance) for x, t in zip(noisy, levels, strict=True)]
-        content = film_strip(noisy, np.stack(clean), levels)
+        chosen = np.linspace(0, steps, min(MOMENTS, steps + 1)).round()
+        moments = enumerate(way(*given, **options))
+        shown = [(t, x[:STRIPS], x0[:STRIPS]) for i, (t, x, x0) in moments if i in chosen]
+        content = film_strip(shown)
     else:
-        kind = args.out.suffix.lower()
+        kind, (frames, _) = args.out.suffix.lower(), draw(*given, **options)
         content = encode([grid(x) for x in (frames if kind == ".gif" else frames[-1:])], kind)
     with replacing(args.out) as part:
         part.write_bytes(content)

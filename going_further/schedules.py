@@ -44,7 +44,7 @@ def cosine(timesteps: int = 500, s: float = 0.008) -> NoiseSchedule:
     """
     timesteps = check.whole(timesteps, "timesteps", 1, MOST_LEVELS)
     if check.finite(s, "s") < 0:
-        raise ValueError(f"expected s >= 0, got {s}")
+        raise ValueError(f"expected s >= 0, got s={s}")
     u = torch.linspace(0, 1, timesteps + 1, dtype=torch.float64)  # t/T
     return _from_curve(((u + s) / (1 + s) * math.pi / 2).cos() ** 2)
 
@@ -65,7 +65,7 @@ def sigmoid(timesteps: int = 500, start: float = -3.0, end: float = 3.0, tau: fl
     """
     timesteps = check.whole(timesteps, "timesteps", 1, MOST_LEVELS)
     if not check.finite(start, "start") < check.finite(end, "end") or check.finite(tau, "tau") <= 0:
-        raise ValueError(f"expected start < end and tau > 0, got {start}, {end} and {tau}")
+        raise ValueError(f"expected start < end and tau > 0, got {start=}, {end=}, {tau=}")
     v = (torch.linspace(start, end, timesteps + 1, dtype=torch.float64) / tau).sigmoid()
     return _from_curve(v[-1] - v)
 

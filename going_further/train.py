@@ -266,6 +266,13 @@ class Trainer:
         state = checkpoints.read(self.checkpoint)
         if "optimizer" not in state:
             raise ValueError(f"{self.checkpoint} is for sampling only: it does not say how to go on")
+        try:
+            self._go_on_from(state)
+        except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+            raise ValueError(f"{self.checkpoint} does not say how to go on: {reason}") from None
+
+    def _go_on_from(self, state: dict) -> None:
         then, now = _flat(state["config"]), _flat(self.config)
         longer = now["epochs"] > then.get("epochs", math.inf) == state.get("epoch")
         if longer:  # a finished run
@@ -274,8 +281,9 @@ class Trainer:
             raise ValueError(f"{self.checkpoint} is of another run: {'; '.join(changed)}")
         if longer:
             self.accelerator.print(
-                f"lengthened from {state['epoch']} epochs to {now['epochs']}: the learning rate, which had fallen to "
-                "0, goes on along the longer curve, so the result is not that of one long run"
+                f"lengthened from {state['epoch']} epochs to {now['epochs']}: the learning rate, "
+                "which had fallen to 0, rises again to where it would be in the longer run, so the "
+                "result is not that of one long run"
             )
         self.net.load_state_dict(state["model"])
         self.ema.load_state_dict(state["ema"])
@@ -542,7 +550,8 @@ def make_parser() -> argparse.ArgumentParser:
     add(
         run,
         "--accumulate",
-        "compute each batch in this many parts, which takes less memory; the result is the same up to rounding",
+        "compute each batch in this many parts, which takes less memory; the result is the same up "
+        "to rounding, not to the last bit, so that --resume refuses another number",
         type=at_least(1),
         default=1,
         metavar="N",
@@ -646,7 +655,7 @@ def train(args: argparse.Namespace) -> None:
 def main(argv: list[str] | None = None) -> None:
     parser = make_parser()
     args = parser.parse_args(argv)
-    memory = "lower --batch-size, or raise --accumulate, which keeps the result"
+    memory = "lower --batch-size, or raise --accumulate, which keeps the result up to rounding"
     stopped = "stopped; the same command with --resume goes on after the last finished epoch"
     with errors_in_one_line(parser, memory, stopped):
         train(args)

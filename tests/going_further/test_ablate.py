@@ -12,17 +12,13 @@ from data.make_sprites import draw_sprites
 from diffusion_utilities import Clipped
 from going_further import ablate
 from going_further.schedules import SCHEDULES
+from tests.going_further import exit_status
 
 PLAN = ablate.QUICK
 
 
 def run(*arguments):
-    """The exit status of the command."""
-    try:
-        ablate.main([*map(str, arguments)])
-    except SystemExit as stop:
-        return stop.code
-    return 0
+    return exit_status(ablate.main, *arguments)
 
 
 @pytest.fixture(autouse=True)
@@ -129,7 +125,7 @@ def test_networks_start_from_the_same_weights_and_learn(monkeypatch):
     plan = ablate.Plan(train_steps=40, n_feat=8)
     monkeypatch.setattr(ablate, "WARMUP_STEPS", 3)
     steps = []
-    monkeypatch.setattr(ablate.DenoiseDiffusion, "loss", spy(ablate.DenoiseDiffusion.loss, steps))
+    monkeypatch.setattr(ablate, "training_step", spy(ablate.training_step, steps))
     first = ablate.train(SCHEDULES["linear"](100), data.images, data.labels, plan, seed=0)
     losses = [loss for _, loss in steps]
     assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
@@ -144,9 +140,9 @@ def test_networks_start_from_the_same_weights_and_learn(monkeypatch):
     assert not torch.equal(pictures[0], steps[0][0])
 
 
-def spy(loss, steps):
-    def watched(self, x, *rest):
-        result = loss(self, x, *rest)
+def spy(training_step, steps):
+    def watched(net, ema, optimizer, x, *rest):
+        result = training_step(net, ema, optimizer, x, *rest)
         steps.append((x.clone(), result.item()))
         return result
 
@@ -154,7 +150,13 @@ def spy(loss, steps):
 
 
 def test_results_of_another_plan_or_damaged_ones_are_refused(tmp_path, capsys):
-    for text, message in (('{"plan": {"samples": 1}}', "of another plan"), ("{", "cannot be read")):
+    plan = json.dumps(ablate.asdict(PLAN))
+    row = '{"ab_T": 0.1, "trained": true, "fsd": {"ddim 2": "far"}}'
+    cases = [('{"plan": {"samples": 1}, "networks": {}}', "of another plan")]
+    damaged = ["{", "[]", "[" * 10**5, f'{{"plan": {plan}}}', f'{{"plan": {plan}, "networks": 3}}']
+    for one in ("[]", "{}", row):
+        damaged.append(f'{{"plan": {plan}, "networks": {{"linear_4_0": {one}}}}}')
+    for text, message in [*cases, *((text, "cannot be read") for text in damaged)]:
         (tmp_path / "results.json").write_text(text)
         assert run("--quick", "--out", tmp_path) == 2
         printed = capsys.readouterr().err

@@ -17,6 +17,7 @@ from diffusion_utilities import Clipped
 from going_further import evaluate, sample
 from going_further.schedules import SCHEDULES
 from going_further.unet import UNet
+from tests.going_further import exit_status
 
 
 def shake(net):
@@ -77,12 +78,7 @@ def unavailable(weights, device):
 
 
 def run(*arguments):
-    """The exit status of the command."""
-    try:
-        evaluate.main([*map(str, arguments)])
-    except SystemExit as stop:
-        return stop.code
-    return 0
+    return exit_status(evaluate.main, *arguments)
 
 
 def test_command_prints_and_stores_figures_that_the_module_gives_as_well(tmp_path, capsys, monkeypatch):
@@ -271,7 +267,7 @@ def test_samples_are_drawn_in_parts_each_with_noise_and_classes_of_its_own(monke
         (("--checkpoint", "tiny.pt", "--guidance", "nan"), "--guidance of at least 0"),
         (("--checkpoint", "missing.pt", "--eta", -1), "an --eta from 0 to inf for dpm++, got -1.0"),
         (("--checkpoint", "tiny.pt", "--sampler", "ddpm", "--eta", 1), "no --eta for ddpm"),
-        (("--checkpoint", "tiny.pt", "--out", "."), "got the folder"),
+        (("--checkpoint", "tiny.pt", "--out", "."), "is a folder"),
         (("--checkpoint", "classless.pt", "--guidance", 2), "trained without classes"),
         (("--checkpoint", "grey.pt"), "grey pictures of 28×28"),
         (("--checkpoint", "tiny.pt", "--sampler", "euler"), "invalid choice"),

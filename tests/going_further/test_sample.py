@@ -247,14 +247,17 @@ def test_default_steps_fit_a_short_schedule(make_checkpoint, tmp_path):
 
 
 @torch.no_grad()
-def test_guess_is_the_guided_one(net):
-    x, context = torch.randn(2, 3, 8, 8), torch.eye(2)
-    level = torch.tensor(0.5)
-    noise = 3 * net(x, level, context) - 2 * net(x, level, None)
-    expected = du.predict_x0(x, 30, noise, net.schedule)
-    np.testing.assert_allclose(sample.guessed(net, x.numpy(), 30, context, 3.0), expected, rtol=1e-5, atol=1e-5)
-    # clean pictures are their own guess
-    assert np.array_equal(sample.guessed(net, x.numpy(), 0, context, 3.0), x)
+def test_each_guess_is_the_guided_one_from_the_pictures_beside_it(net):
+    context = torch.eye(2)
+    moments = list(sample.way(net, context, 2, "ddim", 4, guidance=3, progress=False))
+    assert [t for t, _, _ in moments] == [60, 45, 30, 15, 0]
+    for t, x, x0_pred in moments[:-1]:
+        level = torch.tensor(t / 60)
+        noise = 3 * net(x, level, context) - 2 * net(x, level, None)
+        expected = du.predict_x0(x, t, noise, net.schedule)
+        torch.testing.assert_close(x0_pred, expected, rtol=1e-4, atol=1e-4)
+    _, result, guess = moments[-1]
+    assert torch.equal(result, guess)  # clean pictures are their own guess
 
 
 # ------------------------------------------------------------------------------------------------------------- errors
@@ -295,6 +298,25 @@ def test_clear_errors(checkpoint, tmp_path, capsys, monkeypatch, more, message):
     assert info.value.code == 2
     text = capsys.readouterr().err.splitlines()[-1]
     assert text.startswith("sample.py: error: ") and re.search(message, text)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_place_that_cannot_be_written_is_found_before_sampling(checkpoint, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(sample, "denoising", None)
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder.png").mkdir()
+    for out in (tmp_path / "file" / "grid.png", tmp_path / "folder.png"):
+        with pytest.raises(SystemExit) as info:
+            run(checkpoint, out)
+        assert info.value.code == 2 and "sample.py: error: " in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.png"]
+
+
+@pytest.mark.parametrize("wrong", [["--checkpoint", "nowhere.pt"], ["--steps", 61], ["--class-id", 7]])
+def test_what_cannot_be_meant_makes_no_folder(checkpoint, tmp_path, wrong, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        run(checkpoint, tmp_path / "new" / "grid.png", *wrong)
     assert not list(tmp_path.iterdir())
 
 

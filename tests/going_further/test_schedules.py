@@ -77,7 +77,7 @@ def test_sigmoid_by_default_treats_signal_and_noise_alike():
         (schedules.linear, {"timesteps": 0}, "timesteps as a whole number from 1"),
         (schedules.cosine, {"timesteps": 0}, "timesteps as a whole number from 1"),
         (schedules.cosine, {"s": -0.1}, "s=-0.1"),
-        (schedules.cosine, {"s": math.nan}, "s=nan"),
+        (schedules.cosine, {"s": math.nan}, "s as a number, got nan"),
         (schedules.sigmoid, {"timesteps": 0}, "timesteps as a whole number from 1"),
         (schedules.sigmoid, {"start": 3, "end": 3}, "start=3, end=3"),
         (schedules.sigmoid, {"tau": 0}, "tau=0"),

@@ -200,12 +200,15 @@ def test_other_pictures_do_not_resume(pictures, whole, tmp_path, capsys):
 
 
 def test_relabelled_pictures_do_not_resume(pictures, whole, tmp_path, capsys):
-    """The same pictures in the same order, under the other name."""
-    for name, other in (("bright", "dark"), ("dark", "bright")):
-        shutil.copytree(pictures / name, tmp_path / "changed" / other)
-    data = datasets.load("custom", tmp_path / "changed")
-    assert data.class_names == ("bright", "dark")
-    assert "data was " in error_of(command(tmp_path / "changed", whole[0], "--resume"), capsys)
+    """The same pictures in the same order: the last of the bright ones is the first of the dark ones."""
+    changed = tmp_path / "changed"
+    shutil.copytree(pictures, changed)
+    last = max((changed / "bright").iterdir())
+    last.rename(changed / "dark" / "0.png")
+    before, data = datasets.load("custom", pictures), datasets.load("custom", changed)
+    assert torch.equal(data.images, before.images) and not torch.equal(data.labels, before.labels)
+    text = error_of(command(changed, whole[0], "--resume"), capsys)
+    assert "is of another run: data was " in text
 
 
 @pytest.mark.parametrize(
@@ -226,7 +229,8 @@ def test_each_other_setting_is_named(option, named, pictures, whole, capsys):
 def test_a_finished_run_is_lengthened_in_words(pictures, whole, tmp_path, capsys):
     shutil.copytree(whole[0], tmp_path / "out")
     state = run(pictures, tmp_path / "out", "--resume", "--epochs", 5)
-    assert "lengthened from 3 epochs to 5" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "lengthened from 3 epochs to 5" in said and "not that of one long run" in said
     assert state["epoch"] == 5 and state["losses"][:3] == whole[1]["losses"]
     assert state["config"]["recipe"]["epochs"] == 5
 
@@ -251,6 +255,37 @@ def test_a_run_starts_from_given_weights_and_remembers_which(pictures, whole, tm
     assert "start was " in text
     text = error_of(command(pictures, tmp_path / "other", "--start", start, "--dim", 24), capsys)
     assert "does not fit this network" in text
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda state: state.pop("model"),
+        lambda state: state.pop("losses"),
+        lambda state: state.update(epoch="three"),
+        lambda state: state.update(optimizer=[1]),
+        lambda state: state.update(optimizer={"state": {}}),
+        lambda state: state["config"]["recipe"].update(epochs=None),
+        lambda state: state["model"].pop("init_conv.bias"),
+    ],
+)
+def test_a_checkpoint_without_its_parts_is_one_clear_line(spoil, pictures, whole, tmp_path, capsys):
+    (tmp_path / "out").mkdir()
+    state = checkpoints.read(whole[0] / "checkpoint.pt")
+    spoil(state)
+    du.save_weights(state, tmp_path / "out" / "checkpoint.pt")
+    text = error_of(command(pictures, tmp_path / "out", "--resume", "--epochs", 5), capsys)
+    assert "does not say how to go on" in text or "epochs was" in text
+
+
+def test_a_run_without_a_recipe_in_it_does_not_resume(pictures, whole, tmp_path, capsys):
+    """As checkpoints of before have it; for sampling they serve as ever."""
+    (tmp_path / "out").mkdir()
+    state = checkpoints.read(whole[0] / "checkpoint.pt")
+    del state["config"]["recipe"]
+    du.save_weights(state, tmp_path / "out" / "checkpoint.pt")
+    text = error_of(command(pictures, tmp_path / "out", "--resume"), capsys)
+    assert "is of another run: epochs was None, is now 3" in text
 
 
 def test_two_runs_in_one_folder_are_noticed_before_the_first_checkpoint(pictures, tmp_path, capsys):

@@ -9,6 +9,7 @@ import torch
 
 import diffusion_utilities as du
 from going_further import unet
+from tests.pretended_gpu import pretended_gpu
 
 SMALL = {"dim": 8, "dim_mults": (1, 2), "attns": (False, True), "n_blocks": 1, "groups": 4}
 
@@ -214,6 +215,36 @@ def test_samplers_of_the_module_take_it():
     assert samples.isfinite().all() and net.training
     samples, _ = du.sample_dpm(2, 3, model=small_net(height=8), seed=0, progress=False)
     assert samples.shape == (2, 3, 8, 8)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("classes", [None, 3])
+def test_its_fast_copy_answers_the_same(classes):
+    net = small_net(n_classes=classes, dim_mults=(1, 2, 2), attns=(False, True, True)).train()
+    fast, x = du.faster(net), torch.randn(2, 3, 16, 16)
+    c = None if classes is None else torch.eye(classes)[:2]
+    assert fast is not net and net.training and not fast.training
+    assert fast.init_conv.weight.is_contiguous(memory_format=torch.channels_last)
+    for t in (0.002, 1.0):
+        torch.testing.assert_close(fast(x, t, c), net(x, t, c), rtol=1e-4, atol=1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a real GPU")
+@pytest.mark.parametrize("classes", [None, 3])
+def test_its_passes_can_be_recorded(classes):
+    """Nothing in a pass waits for the GPU, or `faster` would quietly do without its graph."""
+    net, x = small_net(n_classes=classes, height=8), torch.randn(2, 3, 8, 8)
+    c = None if classes is None else torch.eye(classes)[:2]
+    expected = net(x, 0.5, c)
+    with pretended_gpu():
+        gpu = torch.device("cuda:0")
+        fast = du.faster(net.to(gpu))
+        given = x.to(gpu), torch.tensor(0.5, device=gpu), c if c is None else c.to(gpu)
+        got = [fast(*given).cpu() for _ in range(2)]  # recorded, then replayed
+        assert len(fast.graphs) == 1 and all(fast.graphs.values())
+    for answer in got:
+        torch.testing.assert_close(answer, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_samplers_refuse_a_context_that_the_network_does_not_have():
