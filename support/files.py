@@ -49,8 +49,8 @@ def can_write(path: str | Path) -> None:
     path = Path(path)
     if path.is_dir():
         raise IsADirectoryError(f"expected a file to write to, {path} is a folder")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=path.parent):
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    with tempfile.TemporaryFile(dir=folder):
         pass
 
 
