@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from support.files import replacing
+from support.writing import replacing
 
 FORMATS = ("PNG", "GIF", "BMP", "JPEG", "WEBP", "TIFF", "TGA", "ICO")
 HINT = "pictures end in .png, .gif, .jpg or the like"

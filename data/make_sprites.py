@@ -24,7 +24,7 @@ if not __package__:  # started by its path
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 from data.sprite_art import creatures, food, heroes, side_heroes, spells
 from data.sprite_art.canvas import SIZE, Canvas, Look
-from support.files import replacing
+from support.writing import replacing
 
 DATA_DIR = Path(__file__).resolve().parent
 N_SPRITES = 1788

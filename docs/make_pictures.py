@@ -16,7 +16,8 @@ from diffusion_utilities import (
     sample_ddpm,
     sample_ddpm_context,
 )
-from support.files import read_json, replacing
+from support.files import read_json
+from support.writing import replacing
 
 DOCS = Path(__file__).resolve().parent
 

@@ -30,7 +30,7 @@ import torch
 
 from exercise_tools.judging import compare, difference, strengths
 from exercise_tools.running import Failed, call, fail
-from support.files import replacing
+from support.writing import replacing
 
 __all__ = ["Exercise", "Lab", "Verdict", "call", "compare", "difference", "fail", "strengths"]
 

@@ -27,7 +27,7 @@ import sys
 from itertools import count
 from pathlib import Path
 
-from support.files import replacing
+from support.writing import replacing
 
 ROOT = Path(__file__).resolve().parent.parent
 STUB = 'raise NotImplementedError("your code here")'

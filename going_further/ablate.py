@@ -48,10 +48,11 @@ from going_further import datasets
 from going_further.cli import errors_in_one_line
 from going_further.schedules import COLOURS, SCHEDULES
 from support import tables
-from support.files import read_json, replacing
+from support.files import read_json
 from support.quality import FRESH_SEED, fresh_pictures, spread
 from support.tables import write_text
 from support.training import Recipe, training_step
+from support.writing import replacing
 from weights.muon import MuonAndAdamW
 
 FOLDER = Path(__file__).resolve().parent / "ablation"

@@ -44,9 +44,9 @@ from diffusion_utilities import (
 )
 from going_further import checkpoints, datasets, sample
 from going_further.cli import errors_in_one_line
-from support.files import can_write
 from support.quality import FRESH_SEED, spread
 from support.tables import write_text
+from support.writing import can_write
 
 LEAST_SAMPLES = 10  # the Inception Score divides them into ten parts
 BATCH_SIZE = 64  # of the Inception network, which makes 299×299 of every picture

@@ -39,7 +39,7 @@ from diffusion_utilities import (
 )
 from going_further import checkpoints
 from going_further.cli import errors_in_one_line
-from support.files import can_write, replacing
+from support.writing import can_write, replacing
 
 # for each sampler, how many where none are asked for; None is all T
 STEPS = {"ddpm": None, "ddim": 50, "dpm++": 10}

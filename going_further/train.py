@@ -39,7 +39,6 @@ from going_further.datasets import ImageData
 from going_further.diffusion import DenoiseDiffusion
 from going_further.schedules import SCHEDULES
 from going_further.unet import UNet
-from support.files import replacing
 from support.training import (
     CONTEXT_DROPOUT,
     LARGEST_GRADIENT,
@@ -52,6 +51,7 @@ from support.training import (
     learning_rate,
     weights_hash,
 )
+from support.writing import replacing
 
 try:
     from accelerate import Accelerator

@@ -12,7 +12,7 @@ from matplotlib.animation import FuncAnimation, PillowWriter
 from torch import Tensor
 
 import support.checks as check
-from support.files import replacing
+from support.writing import replacing
 
 
 def to_unit(x: Tensor | np.ndarray) -> np.ndarray:

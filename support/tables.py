@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from support.files import replacing
+from support.writing import replacing
 
 
 def table(head: Sequence[object], rows: Sequence[Sequence[object]]) -> str:
