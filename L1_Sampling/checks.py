@@ -18,23 +18,10 @@ from diffusion_utilities import (
     perturb_input,
     predict_x0,
 )
-from exercise_tools.kit import Exercise, Lab, call, compare, difference, fail, strengths
+from exercise_tools.kit import Lab, call, compare, difference, fail, strengths
 
-LAB = Lab(
-    __file__,
-    [
-        Exercise("linear_schedule", "1.1", "The noise schedule", stars=2, minutes=10),
-        Exercise("perturb_input", "1.2", "Noise a picture", stars=1, minutes=5),
-        Exercise("crossover", "1.3", "When noise wins", stars=2, minutes=10),
-        Exercise("predict_x0", "1.4", "Back in one jump", stars=1, minutes=5),
-        Exercise("posterior_variance", "1.5", "How much noise is too little", stars=2, minutes=10),
-        Exercise("denoise_add_noise", "1.6", "One step back", stars=2, minutes=10),
-        Exercise("noise_budget", "1.7", "Taken away and put back", stars=2, minutes=10),
-        Exercise("sample_ddpm", "1.8", "The sampler", stars=3, minutes=15),
-        Exercise("spread_without_noise", "1.9", "The collapse, level by level", stars=3, minutes=15),
-    ],
-)
-progress = LAB.progress
+LAB = Lab(__file__)
+progress, yours = LAB.progress, LAB.yours
 
 SCHEDULE = linear_schedule()
 B, A, AB = SCHEDULE.b_t, SCHEDULE.a_t, SCHEDULE.ab_t
@@ -113,7 +100,7 @@ SCHEDULE_MISTAKES = {
 }
 
 
-@LAB.check("linear_schedule")
+@LAB.exercise("1.1", "The noise schedule", stars=2, minutes=10)
 def check_linear_schedule(my_linear_schedule: Callable) -> str:
     """my_linear_schedule(timesteps, beta1, beta2) → b_t, a_t, ab_t, each (T+1,)."""
 
@@ -164,7 +151,7 @@ PERTURB_MISTAKES = {
 }
 
 
-@LAB.check("perturb_input")
+@LAB.exercise("1.2", "Noise a picture", stars=1, minutes=5)
 def check_perturb_input(my_perturb_input: Callable) -> str:
     """my_perturb_input(x, t, noise) → x_t, for one level t."""
 
@@ -208,7 +195,7 @@ CROSSOVER_MISTAKES = {
 }
 
 
-@LAB.check("crossover")
+@LAB.exercise("1.3", "When noise wins", stars=2, minutes=10)
 def check_crossover(my_crossover: Callable) -> str:
     """my_crossover(ab_t, power) → int, the first t at which the noise is stronger than the picture."""
 
@@ -258,7 +245,7 @@ PREDICT_MISTAKES = {
 }
 
 
-@LAB.check("predict_x0")
+@LAB.exercise("1.4", "Back in one jump", stars=1, minutes=5)
 def check_predict_x0(my_predict_x0: Callable) -> str:
     """my_predict_x0(x, t, pred_noise) → x̂_0."""
 
@@ -310,7 +297,7 @@ POSTERIOR_MISTAKES = {
 }
 
 
-@LAB.check("posterior_variance")
+@LAB.exercise("1.5", "How much noise is too little", stars=2, minutes=10)
 def check_posterior_variance(my_posterior_variance: Callable) -> str:
     """my_posterior_variance(t) → the number β̃_t."""
 
@@ -390,7 +377,7 @@ STEP_MISTAKES = {
 }
 
 
-@LAB.check("denoise_add_noise")
+@LAB.exercise("1.6", "One step back", stars=2, minutes=10)
 def check_denoise_add_noise(my_denoise_add_noise: Callable) -> str:
     """my_denoise_add_noise(x, t, pred_noise, z) → x_{t-1}."""
 
@@ -436,7 +423,7 @@ BUDGET_MISTAKES = {
 }
 
 
-@LAB.check("noise_budget")
+@LAB.exercise("1.7", "Taken away and put back", stars=2, minutes=10)
 def check_noise_budget(my_noise_budget: Callable) -> str:
     """my_noise_budget(t) → (strength of the noise taken away, strength of the noise put back)."""
     compare(my_noise_budget, _budget, lambda: (_level(),), BUDGET_MISTAKES, tolerance=1e-3)
@@ -537,7 +524,7 @@ def _judge_noise(states: list[Tensor]) -> None:
         fail("same noise each step", "each step adds the same z. Draw a fresh one inside the loop.")
 
 
-@LAB.check("sample_ddpm")
+@LAB.exercise("1.8", "The sampler", stars=3, minutes=15)
 def check_sample_ddpm(my_sample_ddpm: Callable) -> str:
     """my_sample_ddpm(model, x_T) → x_0, all T steps."""
     model, start = _Watcher(), torch.randn(16, 3, 8, 8)
@@ -590,7 +577,7 @@ SPREAD_MISTAKES = {
 }
 
 
-@LAB.check("spread_without_noise")
+@LAB.exercise("1.9", "The collapse, level by level", stars=3, minutes=15)
 def check_spread_without_noise(my_spread_without_noise: Callable) -> str:
     """my_spread_without_noise(timesteps) → the spread at the end of the incorrect sampler, for data N(0, 1)."""
 
@@ -602,4 +589,4 @@ def check_spread_without_noise(my_spread_without_noise: Callable) -> str:
     return "√ᾱ_T of the schedule in use: every further level shrinks the spread a little more."
 
 
-__all__ = ["LAB", "progress", *(f"check_{name}" for name in LAB.exercises)]
+__all__ = ["LAB", "progress", "yours", *(f"check_{name}" for name in LAB.exercises)]

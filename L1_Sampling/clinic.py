@@ -1,7 +1,7 @@
 """The patients of Lab 1's clinic: samplers with one real bug each.
 
-Look at their pictures in the lab, and name the bugs, before you read on. The buggy line ends with `# the bug`; the
-comment after it has the right one.
+Look at their pictures in the lab, and name the bugs, before you read on. A patient is a healthy function in which one
+piece of a line is replaced.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from diffusion_utilities import (
     exact_denoiser,
     linear_schedule,
 )
-from exercise_tools.clinic_tools import Bell, examine, few_levels, figure, table
+from exercise_tools.clinic_tools import Bell, examine, few_levels, figure, patient, table
 
 SPRITES = (8, 3, 16, 16)  # eight sprites, in 25 large steps
 NUMBERS = (20_000,)  # plain numbers, in 500 steps
@@ -36,101 +36,29 @@ def healthy(model: Callable, schedule: NoiseSchedule, shape: tuple[int, ...]) ->
     return x
 
 
-def patient_a(model: Callable, schedule: NoiseSchedule, shape: tuple[int, ...]) -> Tensor:
-    """No noise is put back."""
-    b_t, a_t, ab_t, timesteps = schedule.b_t, schedule.a_t, schedule.ab_t, schedule.timesteps
-    x = torch.randn(shape)
-    for t in range(timesteps, 0, -1):
-        z = 0  # the bug
-        # right: z = torch.randn(shape) if t > 1 else 0
-        pred_noise = model(x, t / timesteps)
-        x = (x - b_t[t] / (1 - ab_t[t]).sqrt() * pred_noise) / a_t[t].sqrt() + b_t[t].sqrt() * z
-    return x
-
-
-def patient_b(model: Callable, schedule: NoiseSchedule, shape: tuple[int, ...]) -> Tensor:
-    """α and ᾱ have changed places."""
-    b_t, a_t, ab_t, timesteps = schedule.b_t, schedule.a_t, schedule.ab_t, schedule.timesteps
-    x = torch.randn(shape)
-    for t in range(timesteps, 0, -1):
-        z = torch.randn(shape) if t > 1 else 0
-        pred_noise = model(x, t / timesteps)
-        x = (x - b_t[t] / (1 - a_t[t]).sqrt() * pred_noise) / ab_t[t].sqrt() + b_t[t].sqrt() * z  # the bug
-        # right: x = (x - b_t[t] / (1 - ab_t[t]).sqrt() * pred_noise) / a_t[t].sqrt() + b_t[t].sqrt() * z
-    return x
-
-
-def patient_c(model: Callable, schedule: NoiseSchedule, shape: tuple[int, ...]) -> Tensor:
-    """The noise that is put back is multiplied by β in place of its root."""
-    b_t, a_t, ab_t, timesteps = schedule.b_t, schedule.a_t, schedule.ab_t, schedule.timesteps
-    x = torch.randn(shape)
-    for t in range(timesteps, 0, -1):
-        z = torch.randn(shape) if t > 1 else 0
-        pred_noise = model(x, t / timesteps)
-        x = (x - b_t[t] / (1 - ab_t[t]).sqrt() * pred_noise) / a_t[t].sqrt() + b_t[t] * z  # the bug
-        # right: x = (x - b_t[t] / (1 - ab_t[t]).sqrt() * pred_noise) / a_t[t].sqrt() + b_t[t].sqrt() * z
-    return x
-
-
-def patient_d(model: Callable, schedule: NoiseSchedule, shape: tuple[int, ...]) -> Tensor:
-    """The start is drawn between 0 and 1, all values equally likely, and not from a normal distribution."""
-    b_t, a_t, ab_t, timesteps = schedule.b_t, schedule.a_t, schedule.ab_t, schedule.timesteps
-    x = torch.rand(shape)  # the bug
-    # right: x = torch.randn(shape)
-    for t in range(timesteps, 0, -1):
-        z = torch.randn(shape) if t > 1 else 0
-        pred_noise = model(x, t / timesteps)
-        x = (x - b_t[t] / (1 - ab_t[t]).sqrt() * pred_noise) / a_t[t].sqrt() + b_t[t].sqrt() * z
-    return x
-
-
-def patient_e(model: Callable, schedule: NoiseSchedule, shape: tuple[int, ...]) -> Tensor:
-    """Noise is put back after the last step as well."""
-    b_t, a_t, ab_t, timesteps = schedule.b_t, schedule.a_t, schedule.ab_t, schedule.timesteps
-    x = torch.randn(shape)
-    for t in range(timesteps, 0, -1):
-        z = torch.randn(shape)  # the bug
-        # right: z = torch.randn(shape) if t > 1 else 0
-        pred_noise = model(x, t / timesteps)
-        x = (x - b_t[t] / (1 - ab_t[t]).sqrt() * pred_noise) / a_t[t].sqrt() + b_t[t].sqrt() * z
-    return x
-
-
-def patient_f(model: Callable, schedule: NoiseSchedule, shape: tuple[int, ...]) -> Tensor:
-    """The network is told t - 1, as if levels counted from 0."""
-    b_t, a_t, ab_t, timesteps = schedule.b_t, schedule.a_t, schedule.ab_t, schedule.timesteps
-    x = torch.randn(shape)
-    for t in range(timesteps, 0, -1):
-        z = torch.randn(shape) if t > 1 else 0
-        pred_noise = model(x, (t - 1) / timesteps)  # the bug
-        # right: pred_noise = model(x, t / timesteps)
-        x = (x - b_t[t] / (1 - ab_t[t]).sqrt() * pred_noise) / a_t[t].sqrt() + b_t[t].sqrt() * z
-    return x
-
-
-def patient_g(model: Callable, schedule: NoiseSchedule, shape: tuple[int, ...]) -> Tensor:
-    """The seed is set within the loop, so that every z is the same."""
-    b_t, a_t, ab_t, timesteps = schedule.b_t, schedule.a_t, schedule.ab_t, schedule.timesteps
-    x = torch.randn(shape)
-    for t in range(timesteps, 0, -1):
-        torch.manual_seed(1)  # the bug
-        # right: nothing
-        z = torch.randn(shape) if t > 1 else 0
-        pred_noise = model(x, t / timesteps)
-        x = (x - b_t[t] / (1 - ab_t[t]).sqrt() * pred_noise) / a_t[t].sqrt() + b_t[t].sqrt() * z
-    return x
-
-
-def patient_h(model: Callable, schedule: NoiseSchedule, shape: tuple[int, ...]) -> Tensor:
-    """The division by √α is forgotten."""
-    b_t, ab_t, timesteps = schedule.b_t, schedule.ab_t, schedule.timesteps
-    x = torch.randn(shape)
-    for t in range(timesteps, 0, -1):
-        z = torch.randn(shape) if t > 1 else 0
-        pred_noise = model(x, t / timesteps)
-        x = x - b_t[t] / (1 - ab_t[t]).sqrt() * pred_noise + b_t[t].sqrt() * z  # the bug
-        # right: x = (x - b_t[t] / (1 - ab_t[t]).sqrt() * pred_noise) / schedule.a_t[t].sqrt() + b_t[t].sqrt() * z
-    return x
+# No noise is put back.
+patient_a = patient(healthy, "z = torch.randn(shape) if t > 1 else 0", "z = 0")
+# α and ᾱ have changed places.
+patient_b = patient(
+    healthy, "(1 - ab_t[t]).sqrt() * pred_noise) / a_t[t].sqrt()", "(1 - a_t[t]).sqrt() * pred_noise) / ab_t[t].sqrt()"
+)
+# The noise that is put back is multiplied by β in place of its root.
+patient_c = patient(healthy, "b_t[t].sqrt() * z", "b_t[t] * z")
+# The start is drawn between 0 and 1, all values equally likely, and not from a normal
+# distribution.
+patient_d = patient(healthy, "x = torch.randn(shape)", "x = torch.rand(shape)")
+# Noise is put back after the last step as well.
+patient_e = patient(healthy, "z = torch.randn(shape) if t > 1 else 0", "z = torch.randn(shape)")
+# The network is told t - 1, as if levels counted from 0.
+patient_f = patient(healthy, "model(x, t / timesteps)", "model(x, (t - 1) / timesteps)")
+# The seed is set within the loop, so that every z is the same.
+patient_g = patient(healthy, "z = torch.randn(shape)", "torch.manual_seed(1)\n        z = torch.randn(shape)")
+# The division by √α is forgotten.
+patient_h = patient(
+    healthy,
+    "(x - b_t[t] / (1 - ab_t[t]).sqrt() * pred_noise) / a_t[t].sqrt()",
+    "x - b_t[t] / (1 - ab_t[t]).sqrt() * pred_noise",
+)
 
 
 # --------------------------------------------------------------------------------------------------- what the lab shows

@@ -16,22 +16,10 @@ import torch.nn as nn
 from torch import Tensor
 
 from diffusion_utilities import ema_update, linear_schedule, perturb_input
-from exercise_tools.kit import Exercise, Lab, call, compare, difference, fail, strengths
+from exercise_tools.kit import Lab, call, compare, difference, fail, strengths
 
-LAB = Lab(
-    __file__,
-    [
-        Exercise("perturb_input", "2.1", "A level for each picture", stars=2, minutes=10),
-        Exercise("noise_variance", "2.2", "Find the missing root", stars=2, minutes=10),
-        Exercise("exact_x0", "2.3", "The perfect denoiser", stars=3, minutes=15),
-        Exercise("share_named", "2.4", "Only two sprites", stars=2, minutes=15),
-        Exercise("noise_loss", "2.5", "The loss", stars=2, minutes=10),
-        Exercise("ema_update", "2.6", "The moving average", stars=2, minutes=10),
-        Exercise("training_step", "2.7", "One step of training", stars=3, minutes=15),
-        Exercise("picture_error", "2.8", "From the noise to the picture", stars=2, minutes=10),
-    ],
-)
-progress = LAB.progress
+LAB = Lab(__file__)
+progress, yours = LAB.progress, LAB.yours
 
 SCHEDULE = linear_schedule()
 AB, T = SCHEDULE.ab_t, SCHEDULE.timesteps
@@ -83,7 +71,7 @@ PERTURB_MISTAKES = {
 }
 
 
-@LAB.check("perturb_input")
+@LAB.exercise("2.1", "A level for each picture", stars=2, minutes=10)
 def check_perturb_input(my_perturb_input: Callable) -> str:
     """my_perturb_input(x, t, noise) → x_t, with a level for each picture, t (n,)."""
 
@@ -141,7 +129,7 @@ VARIANCE_MISTAKES = {
 }
 
 
-@LAB.check("noise_variance")
+@LAB.exercise("2.2", "Find the missing root", stars=2, minutes=10)
 def check_noise_variance(my_noise_variance: Callable) -> str:
     """my_noise_variance(perturb, x, t) → the variance of a pixel of x_t over many noises."""
     without_root = partial(_noised, on_noise=1)
@@ -215,7 +203,7 @@ EXACT_MISTAKES = {
 }
 
 
-@LAB.check("exact_x0")
+@LAB.exercise("2.3", "The perfect denoiser", stars=3, minutes=15)
 def check_exact_x0(my_exact_x0: Callable) -> str:
     """my_exact_x0(x_t, t, sprites) → E[x_0 | x_t] like x_t, if there are only these sprites."""
 
@@ -277,7 +265,7 @@ NAMED_MISTAKES = {
 }
 
 
-@LAB.check("share_named")
+@LAB.exercise("2.4", "Only two sprites", stars=2, minutes=15)
 def check_share_named(my_share_named: Callable) -> str:
     """my_share_named(a, b, t) → how often a is the likelier of two sprites, if x_t was made from a."""
 
@@ -439,7 +427,7 @@ def _judge_loss(loss: object, x: Tensor, x_t: Tensor, noise: Tensor) -> None:
     fail(*problem)
 
 
-@LAB.check("noise_loss")
+@LAB.exercise("2.5", "The loss", stars=2, minutes=10)
 def check_noise_loss(my_noise_loss: Callable) -> str:
     """my_noise_loss(model, x) → the mean squared error of the predicted noise, each x at a random level."""
     # by chance, T is missing once in e^40 times
@@ -549,7 +537,7 @@ EMA_MISTAKES = {
 }
 
 
-@LAB.check("ema_update")
+@LAB.exercise("2.6", "The moving average", stars=2, minutes=10)
 def check_ema_update(my_ema_update: Callable) -> str:
     """my_ema_update(ema_model, model, decay) → ema_model, changed in place."""
 
@@ -640,7 +628,7 @@ STEP_MISTAKES = {
 }
 
 
-@LAB.check("training_step")
+@LAB.exercise("2.7", "One step of training", stars=3, minutes=15)
 def check_training_step(my_training_step: Callable) -> str:
     """my_training_step(model, ema_model, optimizer, loss_of, x, decay) → the loss, not attached to the graph."""
 
@@ -727,7 +715,7 @@ PICTURE_MISTAKES = {
 }
 
 
-@LAB.check("picture_error")
+@LAB.exercise("2.8", "From the noise to the picture", stars=2, minutes=10)
 def check_picture_error(my_picture_error: Callable) -> str:
     """my_picture_error(model, x, t, noise) → the mean squared error of x̂_0."""
 
@@ -738,4 +726,4 @@ def check_picture_error(my_picture_error: Callable) -> str:
     return "the error of the noise times (1-ᾱ)/ᾱ, as equation (12) says."
 
 
-__all__ = ["LAB", "progress", *(f"check_{name}" for name in LAB.exercises)]
+__all__ = ["LAB", "progress", "yours", *(f"check_{name}" for name in LAB.exercises)]

@@ -1,7 +1,7 @@
 """The patients of Lab 2's clinic: training code, or code around a trained network, with one real bug each.
 
-Look at their pictures in the lab, and name the bugs, before you read on. The buggy line ends with `# the bug`; the
-comment after it has the right one. Nothing is trained here: where training is at fault, the patient has the best
+Look at their pictures in the lab, and name the bugs, before you read on. A patient is a healthy function in which one
+piece of a line is replaced. Nothing is trained here: where training is at fault, the patient has the best
 answer that this training can lead to, which is known exactly.
 """
 
@@ -26,7 +26,7 @@ from diffusion_utilities import (
     perturb_input,
     step_pairs,
 )
-from exercise_tools.clinic_tools import Bell, examine, few_levels, figure, table
+from exercise_tools.clinic_tools import Bell, examine, few_levels, figure, patient, table
 
 SPRITES = (8, 3, 16, 16)
 NUMBERS, PAIRS = 20_000, 200_000  # numbers drawn; pairs (x_t, ε) trained on
@@ -46,14 +46,8 @@ def healthy_network(network: ContextUnet, shape: tuple[int, ...]) -> Tensor:
     return x
 
 
-def patient_a(network: ContextUnet, shape: tuple[int, ...]) -> Tensor:
-    """After training, nobody switched to evaluation mode."""
-    network.train()  # the bug
-    # right: network.eval()
-    x = torch.randn(shape)
-    for t, t_next in step_pairs(25, TIMESTEPS):
-        x = denoise_ddim(x, t, t_next, network(x, t / TIMESTEPS))
-    return x
+# After training, nobody switched to evaluation mode.
+patient_a = patient(healthy_network, "network.eval()", "network.train()")
 
 
 class Unguarded(ContextUnet):
@@ -71,24 +65,10 @@ def unguarded(network: ContextUnet) -> ContextUnet:
     return twin
 
 
-def patient_b(network: ContextUnet, shape: tuple[int, ...]) -> Tensor:
-    """The network is told t, and not t/T."""
-    network.eval()
-    x = torch.randn(shape)
-    for t, t_next in step_pairs(25, TIMESTEPS):
-        x = denoise_ddim(x, t, t_next, network(x, t))  # the bug
-        # right: x = denoise_ddim(x, t, t_next, network(x, t / TIMESTEPS))
-    return x
-
-
-def patient_c(network: ContextUnet, shape: tuple[int, ...]) -> Tensor:
-    """A division of whole numbers, which makes 0 of every t below T."""
-    network.eval()
-    x = torch.randn(shape)
-    for t, t_next in step_pairs(25, TIMESTEPS):
-        x = denoise_ddim(x, t, t_next, network(x, t // TIMESTEPS))  # the bug
-        # right: x = denoise_ddim(x, t, t_next, network(x, t / TIMESTEPS))
-    return x
+# The network is told t, and not t/T.
+patient_b = patient(healthy_network, "network(x, t / TIMESTEPS)", "network(x, t)")
+# A division of whole numbers, which makes 0 of every t below T.
+patient_c = patient(healthy_network, "network(x, t / TIMESTEPS)", "network(x, t // TIMESTEPS)")
 
 
 # --------------------------------------------------------------- D, E: the perfect denoiser of some data, 25 DDIM steps
@@ -116,26 +96,10 @@ def healthy_data(sprites: np.ndarray, shape: tuple[int, ...]) -> Tensor:
     return x
 
 
-def patient_d(sprites: np.ndarray, shape: tuple[int, ...]) -> Tensor:
-    """The pictures lie in [0, 1], and not in [-1, 1]."""
-    images = torch.from_numpy(sprites).permute(0, 3, 1, 2) / 255  # the bug
-    # right: images = torch.from_numpy(sprites).permute(0, 3, 1, 2) / 127.5 - 1
-    data = torch.cat([images, images.flip(3)])
-    model, x = perfect_denoiser(data), torch.randn(shape)
-    for t, t_next in step_pairs(25, TIMESTEPS):
-        x = denoise_ddim(x, t, t_next, model(x, t))
-    return x
-
-
-def patient_e(sprites: np.ndarray, shape: tuple[int, ...]) -> Tensor:
-    """Augmentation turns the wrong axis round: shape is (n, 3, h, w), and 2 is the height."""
-    images = torch.from_numpy(sprites).permute(0, 3, 1, 2) / 127.5 - 1
-    data = torch.cat([images, images.flip(2)])  # the bug
-    # right: data = torch.cat([images, images.flip(3)])
-    model, x = perfect_denoiser(data), torch.randn(shape)
-    for t, t_next in step_pairs(25, TIMESTEPS):
-        x = denoise_ddim(x, t, t_next, model(x, t))
-    return x
+# The pictures lie in [0, 1], and not in [-1, 1].
+patient_d = patient(healthy_data, "/ 127.5 - 1", "/ 255")
+# Augmentation turns the wrong axis round: shape is (n, 3, h, w), and 2 is the height.
+patient_e = patient(healthy_data, "images.flip(3)", "images.flip(2)")
 
 
 # ------------------------------------------------------------------ F: the shipped network with contexts, 25 DDIM steps
@@ -151,15 +115,8 @@ def healthy_label(network: ContextUnet, label: Tensor, shape: tuple[int, ...]) -
     return x
 
 
-def patient_f(network: ContextUnet, label: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """The label is made a whole number, as labels often are: 0.9 becomes 0."""
-    context = label.long().expand(shape[0], -1)  # the bug
-    # right: context = label.float().expand(shape[0], -1)
-    x = torch.randn(shape)
-    for t, t_next in step_pairs(25, TIMESTEPS):
-        with_label, without = network(x, t / TIMESTEPS, context), network(x, t / TIMESTEPS)
-        x = denoise_ddim(x, t, t_next, guided_noise(with_label, without, 3))
-    return x
+# The label is made a whole number, as labels often are: 0.9 becomes 0.
+patient_f = patient(healthy_label, "label.float()", "label.long()")
 
 
 # ------------------------------------------------------------- G, H: plain numbers, and the best that training can give
@@ -168,7 +125,8 @@ def patient_f(network: ContextUnet, label: Tensor, shape: tuple[int, ...]) -> Te
 def healthy_noise(m: float, s: float, n: int) -> Tensor:
     """The best answer to training on N(m, s²) with √(1-ᾱ) parts noise, sampled by DDPM in 500 steps."""
     ab_t = linear_schedule(TIMESTEPS).ab_t
-    strength = (1 - ab_t).sqrt()  # of the noise, in training
+    # of the noise, in training
+    strength = (1 - ab_t).sqrt()
     x = torch.randn(n)
     for t in range(TIMESTEPS, 0, -1):
         variance = ab_t[t] * s**2 + strength[t] ** 2  # of x_t, in training
@@ -178,17 +136,8 @@ def healthy_noise(m: float, s: float, n: int) -> Tensor:
     return x
 
 
-def patient_g(m: float, s: float, n: int) -> Tensor:
-    """Training without the root; the sampler has it."""
-    ab_t = linear_schedule(TIMESTEPS).ab_t
-    strength = 1 - ab_t  # the bug
-    # right: strength = (1 - ab_t).sqrt()
-    x = torch.randn(n)
-    for t in range(TIMESTEPS, 0, -1):
-        variance = ab_t[t] * s**2 + strength[t] ** 2
-        pred_noise = strength[t] * (x - ab_t[t].sqrt() * m) / variance
-        x = denoise_add_noise(x, t, pred_noise)
-    return x
+# Training without the root; the sampler has it.
+patient_g = patient(healthy_noise, "strength = (1 - ab_t).sqrt()", "strength = 1 - ab_t")
 
 
 def healthy_levels(timesteps: int, pairs: int, n: int) -> Tensor:
@@ -206,19 +155,10 @@ def healthy_levels(timesteps: int, pairs: int, n: int) -> Tensor:
     return x
 
 
-def patient_h(timesteps: int, pairs: int, n: int) -> Tensor:
-    """Training never draws t = T: randint leaves its upper limit out."""
-    schedule = few_levels(timesteps)
-    t = torch.randint(1, timesteps, (pairs,))  # the bug
-    # right: t = torch.randint(1, timesteps + 1, (pairs,))
-    x_0, noise = torch.randn(2, pairs)
-    x_t = perturb_input(x_0, t, noise, schedule)
-    zeros = torch.zeros(timesteps + 1)
-    factor = zeros.index_add(0, t, x_t * noise) / zeros.index_add(0, t, x_t**2).clamp(min=1)
-    x = torch.randn(n)
-    for level in range(timesteps, 0, -1):
-        x = denoise_ddim(x, level, level - 1, factor[level] * x, schedule=schedule)
-    return x
+# Training never draws t = T: randint leaves its upper limit out.
+patient_h = patient(
+    healthy_levels, "torch.randint(1, timesteps + 1, (pairs,))", "torch.randint(1, timesteps, (pairs,))"
+)
 
 
 # --------------------------------------------------------------------------------------------------- what the lab shows

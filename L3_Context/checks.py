@@ -14,22 +14,10 @@ import torch
 from torch import Tensor
 
 from diffusion_utilities import CLASS_NAMES, denoise_ddim, guided_noise, linear_schedule, step_pairs
-from exercise_tools.kit import Exercise, Lab, call, compare, difference, fail, strengths
+from exercise_tools.kit import Lab, call, compare, difference, fail, strengths
 
-LAB = Lab(
-    __file__,
-    [
-        Exercise("context", "3.1", "A wish as a vector", stars=1, minutes=5),
-        Exercise("hide_contexts", "3.2", "Hide some contexts", stars=2, minutes=10),
-        Exercise("confusion_matrix", "3.3", "Asked and recognised", stars=2, minutes=10),
-        Exercise("guided_noise", "3.4", "Guidance in one line", stars=1, minutes=5),
-        Exercise("passes", "3.5", "Count the passes", stars=2, minutes=10),
-        Exercise("promised", "3.6", "What guidance promises", stars=3, minutes=15),
-        Exercise("either_or", "3.7", "Either, or", stars=3, minutes=20),
-        Exercise("variety", "3.8", "How different are they?", stars=2, minutes=10),
-    ],
-)
-progress = LAB.progress
+LAB = Lab(__file__)
+progress, yours = LAB.progress, LAB.yours
 
 AB = linear_schedule().ab_t
 T = len(AB) - 1
@@ -97,7 +85,7 @@ CONTEXT_MISTAKES = {
 }
 
 
-@LAB.check("context")
+@LAB.exercise("3.1", "A wish as a vector", stars=1, minutes=5)
 def check_context(my_context: Callable) -> str:
     """my_context(wish, n) → (n, 5), n equal rows; wish: class name → part."""
 
@@ -173,7 +161,7 @@ def _hidden_rows(got: Tensor, c: Tensor, p: float) -> Tensor:
     fail("kept rows changed", "the rows that are shown are not those of c.")
 
 
-@LAB.check("hide_contexts")
+@LAB.exercise("3.2", "Hide some contexts", stars=2, minutes=10)
 def check_hide_contexts(my_hide_contexts: Callable) -> str:
     """my_hide_contexts(c, p, generator) → (n, 5), each row with probability p replaced by zeros."""
 
@@ -274,7 +262,7 @@ def _counts(result: object) -> object:
     return torch.as_tensor(result).double() if isinstance(result, Tensor | np.ndarray | list) else result
 
 
-@LAB.check("confusion_matrix")
+@LAB.exercise("3.3", "Asked and recognised", stars=2, minutes=10)
 def check_confusion_matrix(my_confusion_matrix: Callable) -> str:
     """my_confusion_matrix(asked, recognised, n) → (n, n), counts; both inputs hold class numbers, (sprites,)."""
 
@@ -333,7 +321,7 @@ def _describe_guidance(args: tuple, got: Tensor, expected: Tensor) -> str | None
     return sentence and f"with w = {args[2]:.4g} {sentence}"
 
 
-@LAB.check("guided_noise")
+@LAB.exercise("3.4", "Guidance in one line", stars=1, minutes=5)
 def check_guided_noise(my_guided_noise: Callable) -> str:
     """my_guided_noise(pred_cond, pred_uncond, w) → the guided prediction."""
 
@@ -376,7 +364,7 @@ PASSES_MISTAKES = {
 }
 
 
-@LAB.check("passes")
+@LAB.exercise("3.5", "Count the passes", stars=2, minutes=10)
 def check_passes(my_passes: Callable) -> str:
     """my_passes(n, w) → how often the model is called by sample_ddim_context in n steps with guidance w."""
     weights = iter([_between(1.5, 4), 1, 0, _between(0.2, 0.8)])
@@ -482,7 +470,7 @@ PROMISED_MISTAKES = {
 }
 
 
-@LAB.check("promised")
+@LAB.exercise("3.6", "What guidance promises", stars=3, minutes=15)
 def check_promised(my_promised: Callable) -> str:
     """my_promised(w) → (mean, spread) of the density proportional to p(x) p(c|x)^w, for c = +1 of the two bells."""
 
@@ -566,7 +554,7 @@ EITHER_OR_MISTAKES = {
 }
 
 
-@LAB.check("either_or")
+@LAB.exercise("3.7", "Either, or", stars=3, minutes=20)
 def check_either_or(my_either_or: Callable) -> str:
     """my_either_or(x, t, share) → the exact noise prediction where a share of the data is of class +1, the rest -1."""
 
@@ -620,7 +608,7 @@ VARIETY_MISTAKES = {
 }
 
 
-@LAB.check("variety")
+@LAB.exercise("3.8", "How different are they?", stars=2, minutes=10)
 def check_variety(my_variety: Callable) -> str:
     """my_variety(x) → the mean root mean square distance between two different pictures of x (n, 3, h, w)."""
 
@@ -633,4 +621,4 @@ def check_variety(my_variety: Callable) -> str:
     return "0 if all are alike; each pair counts once, whatever the size of the pictures."
 
 
-__all__ = ["LAB", "progress", *(f"check_{name}" for name in LAB.exercises)]
+__all__ = ["LAB", "progress", "yours", *(f"check_{name}" for name in LAB.exercises)]

@@ -22,22 +22,10 @@ from diffusion_utilities import (
     predict_x0,
     step_pairs,
 )
-from exercise_tools.kit import Exercise, Lab, call, compare, difference, fail, strengths
+from exercise_tools.kit import Lab, call, compare, difference, fail, strengths
 
-LAB = Lab(
-    __file__,
-    [
-        Exercise("step_pairs", "4.1", "The list of levels", stars=2, minutes=10),
-        Exercise("denoise_ddim", "4.2", "A step of any size", stars=2, minutes=15),
-        Exercise("steps_needed", "4.3", "How many steps are enough", stars=2, minutes=15),
-        Exercise("slerp", "4.4", "Along the arc", stars=2, minutes=10),
-        Exercise("encode", "4.5", "From a sprite to its noise", stars=3, minutes=15),
-        Exercise("denoise_dpm", "4.6", "A step of second order", stars=3, minutes=15),
-        Exercise("order", "4.7", "The order of a solver", stars=2, minutes=10),
-        Exercise("denoise_fresh", "4.8", "All noise fresh", stars=2, minutes=10),
-    ],
-)
-progress = LAB.progress
+LAB = Lab(__file__)
+progress, yours = LAB.progress, LAB.yours
 
 SCHEDULE = linear_schedule()
 A, AB = SCHEDULE.a_t, SCHEDULE.ab_t
@@ -141,7 +129,7 @@ def _judge_pairs(pairs: object, n: int, timesteps: int) -> None:
             fail(diagnosis, f"{asked} {sentence}")
 
 
-@LAB.check("step_pairs")
+@LAB.exercise("4.1", "The list of levels", stars=2, minutes=10)
 def check_step_pairs(my_step_pairs: Callable) -> str:
     """my_step_pairs(n, timesteps) → n pairs (t, t_next)."""
     n = _whole(20, 30)  # it divides 20 n, and not 15 n + 3
@@ -206,7 +194,7 @@ DDIM_MISTAKES = {
 }
 
 
-@LAB.check("denoise_ddim")
+@LAB.exercise("4.2", "A step of any size", stars=2, minutes=15)
 def check_denoise_ddim(my_denoise_ddim: Callable) -> str:
     """my_denoise_ddim(x, t, t_prev, pred_noise, eta, z) → x at level t_prev."""
 
@@ -272,7 +260,7 @@ NEEDED_MISTAKES = {
 }
 
 
-@LAB.check("steps_needed")
+@LAB.exercise("4.3", "How many steps are enough", stars=2, minutes=15)
 def check_steps_needed(my_steps_needed: Callable) -> str:
     """my_steps_needed(s, bound) → the smallest n for which DDIM's spread is off by no more than bound · s."""
     wanted = cycle(torch.randperm(3).add(6).tolist())  # n = 6, 7, 8 in some order
@@ -348,7 +336,7 @@ SLERP_MISTAKES = {
 }
 
 
-@LAB.check("slerp")
+@LAB.exercise("4.4", "Along the arc", stars=2, minutes=10)
 def check_slerp(my_slerp: Callable) -> str:
     """my_slerp(a, b, u) → the point u of the arc from a to b."""
 
@@ -438,7 +426,7 @@ ENCODE_MISTAKES = {
 }
 
 
-@LAB.check("encode")
+@LAB.exercise("4.5", "From a sprite to its noise", stars=3, minutes=15)
 def check_encode(my_encode: Callable) -> str:
     """my_encode(model, x_0, n) → x_T, which DDIM leads back to x_0."""
 
@@ -531,7 +519,7 @@ DPM_MISTAKES = {
 }
 
 
-@LAB.check("denoise_dpm")
+@LAB.exercise("4.6", "A step of second order", stars=3, minutes=15)
 def check_denoise_dpm(my_denoise_dpm: Callable) -> str:
     """my_denoise_dpm(x, t, t_prev, x0_pred, before) → x at level t_prev; before is None or (level, x̂_0 there)."""
 
@@ -587,7 +575,7 @@ ORDER_MISTAKES = {
 }
 
 
-@LAB.check("order")
+@LAB.exercise("4.7", "The order of a solver", stars=2, minutes=10)
 def check_order(my_order: Callable) -> str:
     """my_order(n_1, error_1, n_2, error_2) → p, if the error is C / n^p."""
 
@@ -658,7 +646,7 @@ FRESH_MISTAKES = {
 }
 
 
-@LAB.check("denoise_fresh")
+@LAB.exercise("4.8", "All noise fresh", stars=2, minutes=10)
 def check_denoise_fresh(my_denoise_fresh: Callable) -> str:
     """my_denoise_fresh(t, t_prev, x0_pred, before, z) → x at level t_prev; before is None or (level, x̂_0 there)."""
 
@@ -685,4 +673,4 @@ def check_denoise_fresh(my_denoise_fresh: Callable) -> str:
     return "the guess at the end of the step, noised anew to t_prev."
 
 
-__all__ = ["LAB", "progress", *(f"check_{name}" for name in LAB.exercises)]
+__all__ = ["LAB", "progress", "yours", *(f"check_{name}" for name in LAB.exercises)]

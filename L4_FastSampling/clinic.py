@@ -1,7 +1,7 @@
 """The patients of Lab 4's clinic: fast samplers with one real bug each.
 
-Look at their pictures in the lab, and name the bugs, before you read on. The buggy line ends with `# the bug`; the
-comment after it has the right one.
+Look at their pictures in the lab, and name the bugs, before you read on. A patient is a healthy function in which one
+piece of a line is replaced.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from diffusion_utilities import (
     predict_x0,
     step_pairs,
 )
-from exercise_tools.clinic_tools import Bell, examine, figure, table
+from exercise_tools.clinic_tools import Bell, examine, figure, patient, table
 
 SPRITES = (8, 3, 16, 16)
 NUMBERS = (20_000,)
@@ -44,52 +44,19 @@ def healthy_ddim(model: Callable, n: int, shape: tuple[int, ...]) -> Tensor:
     return x
 
 
-def patient_a(model: Callable, n: int, shape: tuple[int, ...]) -> Tensor:
-    """If n does not divide T, the last level is below 0, and Python counts it from the end of the table."""
-    pairs = [(t, t - TIMESTEPS // n) for t in range(TIMESTEPS, 0, -(TIMESTEPS // n))]  # the bug
-    # right: pairs = step_pairs(n, TIMESTEPS)
-    x = torch.randn(shape)
-    for t, t_prev in pairs:
-        ab, ab_prev, pred_noise = AB[t], AB[t_prev], model(x, t / TIMESTEPS)
-        x0_pred = (x - (1 - ab).sqrt() * pred_noise) / ab.sqrt()
-        x = ab_prev.sqrt() * x0_pred + (1 - ab_prev).sqrt() * pred_noise
-    return x
-
-
-def patient_b(model: Callable, n: int, shape: tuple[int, ...]) -> Tensor:
-    """One start noise for all samples."""
-    pairs = step_pairs(n, TIMESTEPS)
-    x = torch.randn(shape[1:]).expand(shape)  # the bug
-    # right: x = torch.randn(shape)
-    for t, t_prev in pairs:
-        ab, ab_prev, pred_noise = AB[t], AB[t_prev], model(x, t / TIMESTEPS)
-        x0_pred = (x - (1 - ab).sqrt() * pred_noise) / ab.sqrt()
-        x = ab_prev.sqrt() * x0_pred + (1 - ab_prev).sqrt() * pred_noise
-    return x
-
-
-def patient_c(model: Callable, n: int, shape: tuple[int, ...]) -> Tensor:
-    """The guessed picture gets the weight of level t, and not that of the level to go to."""
-    pairs = step_pairs(n, TIMESTEPS)
-    x = torch.randn(shape)
-    for t, t_prev in pairs:
-        ab, ab_prev, pred_noise = AB[t], AB[t_prev], model(x, t / TIMESTEPS)
-        x0_pred = (x - (1 - ab).sqrt() * pred_noise) / ab.sqrt()
-        x = ab.sqrt() * x0_pred + (1 - ab_prev).sqrt() * pred_noise  # the bug
-        # right: x = ab_prev.sqrt() * x0_pred + (1 - ab_prev).sqrt() * pred_noise
-    return x
-
-
-def patient_d(model: Callable, n: int, shape: tuple[int, ...]) -> Tensor:
-    """range leaves its end out, so the last level is missing."""
-    pairs = list(pairwise(range(TIMESTEPS, 0, -(TIMESTEPS // n))))  # the bug
-    # right: pairs = step_pairs(n, TIMESTEPS)
-    x = torch.randn(shape)
-    for t, t_prev in pairs:
-        ab, ab_prev, pred_noise = AB[t], AB[t_prev], model(x, t / TIMESTEPS)
-        x0_pred = (x - (1 - ab).sqrt() * pred_noise) / ab.sqrt()
-        x = ab_prev.sqrt() * x0_pred + (1 - ab_prev).sqrt() * pred_noise
-    return x
+# If n does not divide T, the last level is below 0, and Python counts it from the end of the
+# table.
+patient_a = patient(
+    healthy_ddim,
+    "step_pairs(n, TIMESTEPS)",
+    "[(t, t - TIMESTEPS // n) for t in range(TIMESTEPS, 0, -(TIMESTEPS // n))]",
+)
+# One start noise for all samples.
+patient_b = patient(healthy_ddim, "x = torch.randn(shape)", "x = torch.randn(shape[1:]).expand(shape)")
+# The guessed picture gets the weight of level t, and not that of the level to go to.
+patient_c = patient(healthy_ddim, "ab_prev.sqrt() * x0_pred", "ab.sqrt() * x0_pred")
+# range leaves its end out, so the last level is missing.
+patient_d = patient(healthy_ddim, "step_pairs(n, TIMESTEPS)", "list(pairwise(range(TIMESTEPS, 0, -(TIMESTEPS // n))))")
 
 
 # ------------------------------------------------------------------------------------ E: DDIM with context and guidance
@@ -105,15 +72,8 @@ def healthy_guidance(network: ContextUnet, guidance: float, shape: tuple[int, ..
     return x
 
 
-def patient_e(network: ContextUnet, guidance: float, shape: tuple[int, ...]) -> Tensor:
-    """Guidance with the wrong sign: away from what is asked for."""
-    hero, x = torch.eye(5)[[0] * shape[0]], torch.randn(shape)
-    for t, t_prev in step_pairs(25, TIMESTEPS):
-        with_hero, without = network(x, t / TIMESTEPS, hero), network(x, t / TIMESTEPS)
-        pred_noise = without + guidance * (without - with_hero)  # the bug
-        # right: pred_noise = without + guidance * (with_hero - without)
-        x = denoise_ddim(x, t, t_prev, pred_noise)
-    return x
+# Guidance with the wrong sign: away from what is asked for.
+patient_e = patient(healthy_guidance, "(with_hero - without)", "(without - with_hero)")
 
 
 # ----------------------------------------------------------------------------------------------- F, G: DPM-Solver++(2M)
@@ -140,38 +100,10 @@ def healthy_dpm(model: Callable, x: Tensor, pairs: list[tuple[int, int]]) -> Ten
     return x
 
 
-def patient_f(model: Callable, x: Tensor, pairs: list[tuple[int, int]]) -> Tensor:
-    """A lost minus: h where -h belongs."""
-    x0_before, lam_before = None, None
-    for t, t_prev in pairs:
-        x0_pred, lam = predict_x0(x, t, model(x, t / TIMESTEPS)), half_log_snr(t)
-        if t_prev == 0:
-            return x0_pred  # the step is infinitely long
-        h, d = half_log_snr(t_prev) - lam, x0_pred
-        if x0_before is not None:
-            r = (lam - lam_before) / h
-            d = x0_pred + (1 / (1 - (-h).exp()) - 1 / h) * (x0_pred - x0_before) / r
-        x = ((1 - AB[t_prev]) / (1 - AB[t])).sqrt() * x + AB[t_prev].sqrt() * (1 - h.exp()) * d  # the bug
-        # right: x = ((1 - AB[t_prev]) / (1 - AB[t])).sqrt() * x + AB[t_prev].sqrt() * (1 - (-h).exp()) * d
-        x0_before, lam_before = x0_pred, lam
-    return x
-
-
-def patient_g(model: Callable, x: Tensor, pairs: list[tuple[int, int]]) -> Tensor:
-    """The guess is carried on in the wrong direction: back to what it was."""
-    x0_before, lam_before = None, None
-    for t, t_prev in pairs:
-        x0_pred, lam = predict_x0(x, t, model(x, t / TIMESTEPS)), half_log_snr(t)
-        if t_prev == 0:
-            return x0_pred  # the step is infinitely long
-        h, d = half_log_snr(t_prev) - lam, x0_pred
-        if x0_before is not None:
-            r = (lam - lam_before) / h
-            d = x0_pred + (1 / (1 - (-h).exp()) - 1 / h) * (x0_before - x0_pred) / r  # the bug
-            # right: d = x0_pred + (1 / (1 - (-h).exp()) - 1 / h) * (x0_pred - x0_before) / r
-        x = ((1 - AB[t_prev]) / (1 - AB[t])).sqrt() * x + AB[t_prev].sqrt() * (1 - (-h).exp()) * d
-        x0_before, lam_before = x0_pred, lam
-    return x
+# A lost minus: h where -h belongs.
+patient_f = patient(healthy_dpm, "(1 - (-h).exp()) * d", "(1 - h.exp()) * d")
+# The guess is carried on in the wrong direction: back to what it was.
+patient_g = patient(healthy_dpm, "(x0_pred - x0_before) / r", "(x0_before - x0_pred) / r")
 
 
 # --------------------------------------------------------------------------------------------- H: DDIM with fresh noise
@@ -189,17 +121,8 @@ def healthy_eta(model: Callable, n: int, shape: tuple[int, ...], eta: float) -> 
     return x
 
 
-def patient_h(model: Callable, n: int, shape: tuple[int, ...], eta: float) -> Tensor:
-    """Fresh noise is added, but no less of the old noise is kept."""
-    x = torch.randn(shape)
-    for t, t_prev in step_pairs(n, TIMESTEPS):
-        ab, ab_prev, pred_noise = AB[t], AB[t_prev], model(x, t / TIMESTEPS)
-        x0_pred = (x - (1 - ab).sqrt() * pred_noise) / ab.sqrt()
-        sigma = eta * ((1 - ab_prev) / (1 - ab) * (1 - ab / ab_prev)).sqrt()
-        direction = (1 - ab_prev).sqrt() * pred_noise  # the bug
-        # right: direction = (1 - ab_prev - sigma**2).sqrt() * pred_noise
-        x = ab_prev.sqrt() * x0_pred + direction + sigma * torch.randn(shape)
-    return x
+# Fresh noise is added, but no less of the old noise is kept.
+patient_h = patient(healthy_eta, "(1 - ab_prev - sigma**2).sqrt()", "(1 - ab_prev).sqrt()")
 
 
 # --------------------------------------------------------------------------------------------------- what the lab shows

@@ -1,11 +1,8 @@
-"""What the clinics of Labs 1, 2 and 4 share: run a patient, show what it draws, print measurements.
-
-A patient is a function with one bug. The buggy line ends with `# the bug`; the line after it is a
-comment with the right one, `# right: …`.
-"""
+"""What the clinics of Labs 1, 2 and 4 share: make patients, show what they draw, print measurements."""
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +14,27 @@ from torch import Tensor
 
 from diffusion_utilities import NoiseSchedule, linear_schedule, mosaic, step_pairs
 
-__all__ = ["Bell", "examine", "few_levels", "figure", "show_histograms", "show_sprites", "table"]
+__all__ = ["Bell", "examine", "few_levels", "figure", "patient", "show_histograms"]
+__all__ += ["show_sprites", "table"]
+
+
+def patient(healthy: Callable, right: str, bug: str) -> Callable:
+    """A copy of a function in which one line, or a part of it, is another: ``bug`` for ``right``.
+
+    Its attributes ``bug`` and ``right`` hold the whole line, ill and healthy.
+
+    Raises:
+        ValueError: ``right`` does not stand in it exactly once.
+    """
+    source = inspect.getsource(healthy)
+    if source.count(right) != 1:
+        raise ValueError(f"expected {right!r} once in {healthy.__name__}, got {source.count(right)}")
+    made: dict[str, Callable] = {}
+    exec(source.replace(right, bug), healthy.__globals__, made)
+    ill = made[healthy.__name__]
+    (line,) = (line.strip() for line in source.splitlines() if right in line)
+    ill.bug, ill.right = line.replace(right, bug), line
+    return ill
 
 
 @torch.no_grad()

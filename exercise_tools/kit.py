@@ -1,11 +1,11 @@
-"""What a lab's checks.py needs: the list of its exercises, its checks, and what is passed.
+"""What a lab's checks.py needs: its exercises, each with its check, and what is passed.
 
-The exercises are listed once, and each has one function:
+Each exercise is one function:
 
-    LAB = Lab(__file__, [Exercise("perturb_input", "1.2", "Noise a picture", stars=1, minutes=5)])
-    progress = LAB.progress
+    LAB = Lab(__file__)
+    progress, yours = LAB.progress, LAB.yours
 
-    @LAB.check("perturb_input")
+    @LAB.exercise("1.2", "Noise a picture", stars=1, minutes=5)
     def check_perturb_input(my_perturb_input):
         compare(my_perturb_input, perturb_input, draw, mistakes, strengths(x=0, noise=2, t=1))
         return "one line of why it is right"
@@ -103,22 +103,28 @@ class Lab:
     solutions, and for tests.
     """
 
-    def __init__(self, checks_file: str, exercises: list[Exercise]) -> None:
+    def __init__(self, checks_file: str) -> None:
         self.file = Path(checks_file).with_name("progress.json")
-        self.exercises = {exercise.name: exercise for exercise in exercises}
+        self.exercises: dict[str, Exercise] = {}  # by name, in the order of their checks
         self._unsaved: set[str] = set()  # passed, but the file could not be written
+        self._functions: dict[str, Callable] = {}  # those that have passed since the kernel started
 
-    def check(self, name: str) -> Callable[[Judge], Callable[[Callable], Verdict]]:
-        """Decorator. Of a function that fails or returns why all is right, it makes a check.
+    def exercise(
+        self, number: str, title: str, *, stars: int, minutes: int
+    ) -> Callable[[Judge], Callable[[Callable], Verdict]]:
+        """Decorator. Of check_<name>, which fails or returns why all is right, it makes a check.
 
         The check takes the learner's function and returns a Verdict, whatever that function does.
         It leaves the notebook's random numbers and its default dtype alone.
         """
-        number = self.exercises[name].number
 
         def decorate(judge: Judge) -> Callable[[Callable], Verdict]:
+            name = judge.__name__.removeprefix("check_")
+            self.exercises[name] = Exercise(name, number, title, stars, minutes)
+
             @functools.wraps(judge)
             def checked(my_function: Callable) -> Verdict:
+                self._functions.pop(name, None)  # what passed before may be another function
                 try:
                     with torch.random.fork_rng(devices=[]), _float32():
                         torch.default_generator.seed()
@@ -131,11 +137,25 @@ class Lab:
                 except Exception as error:  # whatever came, the notebook goes on
                     message = f"your result cannot be judged ({type(error).__name__}: {error})."
                     return Verdict(number, "wrong", "odd result", message)
+                self._functions[name] = my_function
                 return Verdict(number, "passed", "", f"{message} {self.record(name)}".rstrip())
 
             return checked
 
         return decorate
+
+    def yours(self, function: Callable) -> Callable:
+        """The learner's own version of a function, once its check has passed; until then it itself.
+
+        Which of the two it is, is printed: what follows is drawn with it.
+        """
+        name = function.__name__
+        if name in self._functions:
+            print(f"From here on: your own {self._functions[name].__name__}.")
+            return self._functions[name]
+        number = self.exercises[name].number
+        print(f"From here on: the module's {name}, until exercise {number} is passed.")
+        return function
 
     def _stored(self) -> set[str]:
         """All names in the file, also those of exercises not known here; none if there is no file.

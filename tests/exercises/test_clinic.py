@@ -1,4 +1,4 @@
-"""The clinics: their healthy controls are right, every patient is ill as its answer says, and one line heals it.
+"""The clinics: their healthy controls are right, and every patient is ill as its answer says.
 
 What is cheap is run with closed forms and tiny networks. The pictures are drawn once, three sprites of each, with the
 shipped networks, and their bounds are wide, so that other weights of the same kind pass as well.
@@ -6,7 +6,6 @@ shipped networks, and their bounds are wide, so that other weights of the same k
 
 import copy
 import importlib
-import inspect
 import json
 import math
 from pathlib import Path
@@ -23,25 +22,6 @@ T = 500
 AB = du.linear_schedule().ab_t.double()
 SHAPE, FEW = (2, 3, 16, 16), (3, 3, 16, 16)
 l1, l2, l4 = (importlib.import_module(f"{lab}.clinic") for lab in ("L1_Sampling", "L2_Training", "L4_FastSampling"))
-
-
-def marked(patient):
-    """The lines of a patient, the place of the buggy one, and the right one in its stead."""
-    lines = inspect.getsource(patient).splitlines()
-    (place,) = [i for i, line in enumerate(lines) if line.endswith("  # the bug")]
-    mark, right = lines[place + 1].strip().split(": ", 1)
-    assert mark == "# right"
-    return lines, place, right
-
-
-def healed(patient):
-    """The patient with its buggy line replaced by the one that the comment after it gives."""
-    lines, place, right = marked(patient)
-    indent = lines[place][: -len(lines[place].lstrip())]
-    lines[place] = indent + ("pass" if right == "nothing" else right)
-    space = dict(vars(inspect.getmodule(patient)))
-    exec("\n".join(lines), space)
-    return space[patient.__name__]
 
 
 @pytest.fixture(scope="module")
@@ -94,16 +74,28 @@ def cases(tiny, images):
 
 @pytest.mark.parametrize("letter", "abcdefgh")
 @pytest.mark.parametrize("clinic", [l1, l2, l4], ids=["L1", "L2", "L4"])
-def test_one_line_is_ill_and_heals(clinic, letter, tiny, images):
+def test_the_patient_draws_what_its_control_does_not(clinic, letter, tiny, images):
     name, arguments = cases(tiny, images)[clinic][letter]
     control, patient = getattr(clinic, name), getattr(clinic, f"patient_{letter}")
+    assert patient.__name__ == name  # it was made of this control
     # copies, because a network that samples in training mode is changed by it
-    right, ill, well = (
-        clinic_tools.examine(run, *copy.deepcopy(arguments)) for run in (control, patient, healed(patient))
-    )
+    right, ill = (clinic_tools.examine(run, *copy.deepcopy(arguments)) for run in (control, patient))
     assert right.isfinite().all()
     assert not torch.allclose(ill, right, atol=1e-3)
-    assert torch.equal(well, right)
+
+
+def thrice(x):
+    return 3 * x
+
+
+def test_a_patient_is_the_healthy_function_but_for_one_piece():
+    twice = clinic_tools.patient(thrice, "3 *", "2 *")
+    assert twice(5) == 10 and thrice(5) == 15
+    assert (twice.bug, twice.right) == ("return 2 * x", "return 3 * x")
+    with pytest.raises(ValueError, match="expected 'x' once in thrice, got 2"):
+        clinic_tools.patient(thrice, "x", "y")
+    with pytest.raises(ValueError, match="expected 'y' once in thrice, got 0"):
+        clinic_tools.patient(thrice, "y", "x")
 
 
 def test_an_examination_leaves_the_random_numbers_of_the_notebook_alone():
@@ -378,6 +370,6 @@ def test_answers_quote_the_wrong_line_and_the_right_one(clinic):
     text = "".join(line for cell in cells for line in cell["source"])
     assert "import clinic" in text
     for letter in "abcdefgh":
-        lines, place, right = marked(getattr(clinic, f"patient_{letter}"))
-        wrong = lines[place].strip().removesuffix("  # the bug")
-        assert wrong in text and (right in text or right == "nothing"), letter
+        patient = getattr(clinic, f"patient_{letter}")
+        ill = patient.bug.splitlines()[0]  # where a line was put in, it is the first of two
+        assert ill in text and (patient.right in text or patient.right in patient.bug), letter

@@ -17,22 +17,27 @@ import pytest
 import torch
 
 from exercise_tools import running
-from exercise_tools.kit import Exercise, Lab, call, compare, difference, strengths
+from exercise_tools.kit import Lab, call, compare, difference, strengths
+
+
+def check_double(my_double):
+    return f"twice 2 is {my_double(2)}."
+
+
+def check_halve(my_halve):
+    return f"half of 2 is {my_halve(2)}."
 
 
 @pytest.fixture
 def lab(tmp_path):
-    return Lab(
-        str(tmp_path / "checks.py"),
-        [Exercise("double", "1.1", "Twice", 1, 5), Exercise("halve", "1.2", "Half of it", 3, 15)],
-    )
+    return Lab(str(tmp_path / "checks.py"))
 
 
 @pytest.fixture
 def check(lab):
-    """Asks for a function that doubles a tensor."""
+    """Asks for a function that doubles a tensor; a second exercise follows."""
 
-    @lab.check("double")
+    @lab.exercise("1.1", "Twice", stars=1, minutes=5)
     def check_double(my_double):
         mistakes = {
             "square": (torch.square, "Is it squared?"),
@@ -41,6 +46,7 @@ def check(lab):
         compare(my_double, lambda x: 2 * x, lambda: (torch.randn(4, 3),), mistakes)
         return "twice is twice."
 
+    lab.exercise("1.2", "Half of it", stars=3, minutes=15)(check_halve)
     return check_double
 
 
@@ -304,7 +310,7 @@ ODD = [
 
 @pytest.mark.parametrize("function, diagnosis, words", ODD)
 def test_an_odd_result_is_named_with_what_to_do(lab, function, diagnosis, words):
-    @lab.check("double")
+    @lab.exercise("1.1", "Twice", stars=1, minutes=5)
     def check_double(my_double):
         compare(my_double, lambda x: 2 * x, lambda: (torch.randn(4, 3),), {})
 
@@ -347,7 +353,7 @@ def test_the_message_of_a_difference(got, expected, words):
 
 
 def test_a_general_message_has_both_numbers_and_the_place(lab):
-    @lab.check("double")
+    @lab.exercise("1.1", "Twice", stars=1, minutes=5)
     def check_double(my_double):
         compare(my_double, lambda x: 2 * x, lambda: (torch.tensor([[1.0, 5.0]]),), {})
 
@@ -413,7 +419,7 @@ def test_strengths_reads_the_weights_off_the_result():
 def test_a_check_leaves_the_random_numbers_alone_and_draws_new_ones(lab):
     seen = []
 
-    @lab.check("double")
+    @lab.exercise("1.1", "Twice", stars=1, minutes=5)
     def check_double(my_double):
         seen.append(torch.randn(()).item())
 
@@ -433,7 +439,7 @@ def float64_session():
 
 
 def test_a_session_of_float64_refuses_no_right_function(lab, float64_session):
-    @lab.check("double")
+    @lab.exercise("1.1", "Twice", stars=1, minutes=5)
     def check_double(my_double):
         compare(my_double, lambda n: torch.ones(n).float(), lambda: (5,), {})
 
@@ -447,9 +453,10 @@ def test_a_session_of_float64_refuses_no_right_function(lab, float64_session):
 
 SHOWS = """
 import sys
-from exercise_tools.kit import Exercise, Lab, Verdict
+from exercise_tools.kit import Lab, Verdict
 
-lab = Lab(sys.argv[1], [Exercise("double", "1.1", "Twice ᾱ", 3, 5)])
+lab = Lab(sys.argv[1])
+lab.exercise("1.1", "Twice ᾱ", stars=3, minutes=5)(print)
 lab.progress()
 for status in ("passed", "wrong", "not attempted"):
     print(Verdict("1.1", status, "", "√(1-ᾱ_t) x̂_0, β² … \\ud800 ∇"))
@@ -589,13 +596,33 @@ def test_paths_that_cannot_be_opened(tmp_path, noted, obstacle):
     else:
         folder.mkdir()
         (folder / "progress.json").symlink_to("progress.json")
-    lab = Lab(str(folder / "checks.py"), [Exercise("double", "1.1", "Twice", 1, 5)])
+    lab = Lab(str(folder / "checks.py"))
+    lab.exercise("1.1", "Twice", stars=1, minutes=5)(check_double)
     assert lab.table().splitlines()[1:] == [
         "0 of 1 passed",
         "progress.json cannot be read: what was passed before is not shown",
     ]
     assert lab.record("double").startswith("(This could not be noted in progress.json: ")
     assert lab.record("double") == "" and lab.passed() == {"double"}
+
+
+def test_what_has_passed_is_used_from_then_on(lab, check, capsys):
+    def double(x):
+        """The module's."""
+
+    def my_double(x):
+        return 2 * x
+
+    def words():
+        return capsys.readouterr().out
+
+    assert lab.yours(double) is double
+    assert words() == "From here on: the module's double, until exercise 1.1 is passed.\n"
+    assert check(my_double).status == "passed"
+    assert lab.yours(double) is my_double
+    assert words() == "From here on: your own my_double.\n"
+    assert check(lambda x: x).status == "wrong"  # changed afterwards, and now wrong
+    assert lab.yours(double) is double
 
 
 def test_progress_can_be_switched_off(lab, check):
