@@ -16,10 +16,13 @@ with the line of why it is right. The decorator makes a `Verdict` of it and note
 
 from __future__ import annotations
 
+import ast
 import functools
+import inspect
 import json
 import os
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -85,6 +88,16 @@ class Verdict:
         return printable(f"{symbol} Exercise {self.exercise}: {self.message}")
 
 
+def source_of(function: Callable) -> str:
+    """What was typed for a function, from its ``def`` on; "" where that cannot be told."""
+    try:
+        source = textwrap.dedent(inspect.getsource(function))
+        (definition,) = ast.parse(source).body
+    except (OSError, TypeError, SyntaxError, ValueError):
+        return ""
+    return source if isinstance(definition, ast.FunctionDef | ast.ClassDef) else ""
+
+
 @contextmanager
 def _float32() -> Iterator[None]:
     """New tensors are float32, as the course's are: in float64 right functions are refused."""
@@ -97,7 +110,7 @@ def _float32() -> Iterator[None]:
 
 
 class Lab:
-    """The exercises of one lab, and which are passed, kept in progress.json beside its checks.py.
+    """The exercises of one lab, and what is passed, kept in progress.json beside its checks.py.
 
     COURSE_PROGRESS=off in the environment notes nothing: for the lab itself, which shows the
     solutions, and for tests.
@@ -106,7 +119,7 @@ class Lab:
     def __init__(self, checks_file: str) -> None:
         self.file = Path(checks_file).with_name("progress.json")
         self.exercises: dict[str, Exercise] = {}  # by name, in the order of their checks
-        self._unsaved: set[str] = set()  # passed, but the file could not be written
+        self._unsaved: dict[str, str] = {}  # passed, but the file could not be written
         self._functions: dict[str, Callable] = {}  # those that have passed since the kernel started
 
     def exercise(
@@ -138,7 +151,8 @@ class Lab:
                     message = f"your result cannot be judged ({type(error).__name__}: {error})."
                     return Verdict(number, "wrong", "odd result", message)
                 self._functions[name] = my_function
-                return Verdict(number, "passed", "", f"{message} {self.record(name)}".rstrip())
+                noted = self.record(name, source_of(my_function))
+                return Verdict(number, "passed", "", f"{message} {noted}".rstrip())
 
             return checked
 
@@ -151,38 +165,48 @@ class Lab:
         """
         name = function.__name__
         if name in self._functions:
-            print(f"From here on: your own {self._functions[name].__name__}.")
+            print(f"From here on: your own {getattr(self._functions[name], '__name__', name)}.")
             return self._functions[name]
         number = self.exercises[name].number
         print(f"From here on: the module's {name}, until exercise {number} is passed.")
         return function
 
-    def _stored(self) -> set[str]:
-        """All names in the file, also those of exercises not known here; none if there is no file.
+    def _stored(self) -> dict[str, str]:
+        """What the file holds: exercise → the function that passed; those not known here, too.
 
         Raises:
             OSError: it cannot be read.
             ValueError: it is damaged.
         """
         try:
-            names = json.loads(self.file.read_bytes())  # bytes may be UTF-8 or UTF-16, with a mark
+            noted = json.loads(self.file.read_bytes())  # bytes may be UTF-8 or UTF-16, with a mark
         except FileNotFoundError:
-            return set()
+            return {}
         except RecursionError:
-            names = None
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise ValueError(f"{self.file.name} is no list of names")
-        return set(names)
+            noted = None
+        if isinstance(noted, list) and all(isinstance(name, str) for name in noted):
+            return dict.fromkeys(noted, "")  # of an earlier version, which kept the names only
+        if not isinstance(noted, dict) or not all(isinstance(code, str) for code in noted.values()):
+            raise ValueError(f"{self.file.name} holds no names with functions")
+        return noted
 
-    def passed(self) -> set[str]:
-        """The names of the exercises passed, as far as the file can be read."""
+    def functions(self) -> dict[str, str]:
+        """The exercises passed, each with the source of the function, as far as can be read.
+
+        The source is "" where it is not known, as of a function that was typed in elsewhere.
+        """
         try:
             stored = self._stored()
         except (OSError, ValueError):
-            stored = set()
-        return self.exercises.keys() & (stored | self._unsaved)
+            stored = {}
+        noted = stored | self._unsaved
+        return {name: noted[name] for name in self.exercises if name in noted}
 
-    def record(self, name: str) -> str:
+    def passed(self) -> set[str]:
+        """The names of the exercises passed, as far as the file can be read."""
+        return set(self.functions())
+
+    def record(self, name: str, function: str = "") -> str:
         """Note an exercise as passed; what the learner should know about it, nearly always "".
 
         A damaged file is kept as progress.json.bak. Where nothing can be written, that is said
@@ -197,15 +221,16 @@ class Lab:
             except ValueError:
                 kept = self._keep_damaged()
                 message = f"({self.file.name} was damaged: it is kept as {kept.name}.)"
-                stored = set()
-            names = sorted(stored | self._unsaved | {name})
+                stored = {}
+            noted = stored | self._unsaved | {name: function}
             with replacing(self.file) as part:
-                part.write_text(json.dumps(names), encoding="utf-8")
+                text = json.dumps(noted, indent=1, sort_keys=True, ensure_ascii=False)
+                part.write_text(text, encoding="utf-8")
         except OSError as error:
             if not self._unsaved:
                 reason = error.strerror or type(error).__name__
                 message = f"(This could not be noted in {self.file.name}: {reason}.)"
-            self._unsaved.add(name)
+            self._unsaved[name] = function
         else:
             self._unsaved.clear()
         return message

@@ -41,10 +41,18 @@ NOTE = (
 
 
 def labs(root: Path = ROOT) -> list[Path]:
-    """The labs that have exercises."""
+    """The labs, and the notebooks of going_further, that have exercises."""
     notebooks = [folder / f"{folder.name}.ipynb" for folder in sorted(root.glob("L*_*"))]
-    notebooks = [path for path in notebooks if path.exists()]
+    notebooks += sorted((root / "going_further").glob("*.ipynb"))
+    sheets = {sheet_path(path) for path in notebooks}
+    notebooks = [path for path in notebooks if path.exists() and path not in sheets]
     return [lab for lab in notebooks if "exercise" in map(kind, read(lab)["cells"])]
+
+
+def checks_of(lab: Path) -> str:
+    """The module that checks a lab's exercises."""
+    name = "checks" if lab.stem == lab.parent.name else f"{lab.stem}_checks"
+    return f"{lab.parent.name}.{name}"
 
 
 def sheet_path(lab: Path) -> Path:

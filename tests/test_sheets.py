@@ -287,10 +287,10 @@ def test_the_stored_sheets_are_what_the_labs_give():
 
 @pytest.mark.parametrize("lab", LABS, ids=lambda path: path.stem)
 def test_the_labs_exercises_are_those_of_its_checks(lab):
-    checks = importlib.import_module(f"{lab.parent.name}.checks")
+    checks = importlib.import_module(make_sheets.checks_of(lab))
     listed = [(e.number, e.title, e.stars, e.minutes) for e in checks.LAB.exercises.values()]
     notebook = make_sheets.read(lab)
-    assert make_sheets.exercises(notebook) == listed and len(listed) >= 5
+    assert make_sheets.exercises(notebook) == listed and len(listed) >= 2
     called = [make_sheets.source(cell).strip() for cell in notebook["cells"] if make_sheets.kind(cell) == "check"]
     assert called == [f"check_{name}(my_{name})" for name in checks.LAB.exercises]
 
@@ -315,7 +315,7 @@ def test_each_check_of_a_sheet_answers_what_it_should(lab, solved, monkeypatch):
     """Not attempted in a blank sheet, passed in a solved one; with no more of the lab than the solutions need."""
     monkeypatch.setenv("COURSE_PROGRESS", "off")
     space = {"np": np, "plt": None, "timesteps": 500, "n_cfeat": 5}
-    exec(f"from diffusion_utilities import *\nfrom {lab.parent.name}.checks import *", space)
+    exec(f"from diffusion_utilities import *\nfrom {make_sheets.checks_of(lab)} import *", space)
     schedule = space["linear_schedule"]()
     space |= {"schedule": schedule, "b_t": schedule.b_t, "a_t": schedule.a_t, "ab_t": schedule.ab_t}
     verdicts = []
@@ -329,4 +329,4 @@ def test_each_check_of_a_sheet_answers_what_it_should(lab, solved, monkeypatch):
             else:
                 exec(text, space)
     assert [verdict.status for verdict in verdicts] == ["passed" if solved else "not attempted"] * len(verdicts)
-    assert len(verdicts) >= 5
+    assert len(verdicts) >= 2

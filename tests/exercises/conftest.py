@@ -1,6 +1,6 @@
 """For the tests of every lab's checks.
 
-A module test_checks_l*.py has LAB, the lab's folder, and two tables:
+A module test_checks_*.py has LAB, the lab's folder or the full name of its checks, and two tables:
 
     RIGHT = {"perturb_input": [the solution, the same written differently, …]}
     WRONG = {"perturb_input": {"missing square root": a function with this mistake, …}}
@@ -25,7 +25,8 @@ def no_progress(monkeypatch):
 @pytest.fixture(scope="module")
 def checks(request):
     """The lab's checks.py; four labs have one, so it goes by the name of its folder."""
-    return importlib.import_module(f"{request.module.LAB}.checks")
+    lab = request.module.LAB
+    return importlib.import_module(lab if "." in lab else f"{lab}.checks")
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import _thread
 import codecs
 import errno
+import functools
 import json
 import os
 import signal
@@ -512,18 +513,28 @@ def test_progress_is_kept_and_shown(lab, check, noted, capsys):
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 def test_progress_is_read_in_any_encoding_and_unknown_names_stay(lab, check, noted, encoding):
-    text = json.dumps(["halve", "of a newer version", "größer"], ensure_ascii=False)
+    noted = {"halve": "def my_halve…", "of a newer version": "", "größer": ""}
+    text = json.dumps(noted, ensure_ascii=False)
     lab.file.write_text(text, encoding=encoding)
     assert lab.passed() == {"halve"}
     assert check(lambda x: 2 * x).message == "twice is twice."
     assert lab.passed() == {"double", "halve"}
-    assert json.loads(lab.file.read_text(encoding="utf-8")) == [
-        "double",
-        "größer",
-        "halve",
-        "of a newer version",
-    ]
+    assert json.loads(lab.file.read_text(encoding="utf-8")) == noted | {"double": ""}
     assert [path.name for path in lab.file.parent.iterdir()] == ["progress.json"]
+
+
+def test_the_function_that_passed_is_kept(lab, check, noted):
+    lab.file.write_text('["halve"]')  # as an earlier version of the course wrote it
+
+    def my_double(x):
+        # twice
+        return x + x
+
+    check(my_double)
+    code = "def my_double(x):\n    # twice\n    return x + x\n"
+    assert lab.functions() == {"double": code, "halve": ""}
+    check(functools.partial(torch.mul, 2))  # right, too, but nobody knows what was typed
+    assert lab.functions()["double"] == ""
 
 
 DAMAGED = [
@@ -581,7 +592,7 @@ def test_on_a_read_only_mount_exercises_pass_and_it_is_said_once(lab, check, not
         assert "double" in lab.passed() and "✓ 1.1" in lab.table()
     assert (lab.file.read_bytes() if lab.file.exists() else None) == stored
     lab.record("halve")  # as soon as it can be written, all is noted
-    assert json.loads(lab.file.read_text(encoding="utf-8")) == ["double", "halve"]
+    assert json.loads(lab.file.read_text(encoding="utf-8")) == {"double": "", "halve": ""}
     lab.file.unlink()  # a learner begins anew
     assert lab.passed() == set()
 
