@@ -29,21 +29,7 @@ from tqdm import tqdm
 
 if not __package__:  # started by its path
     sys.path[0] = str(Path(__file__).resolve().parents[1])
-from diffusion_utilities import (
-    ROOT,
-    Clipped,
-    ContextUnet,
-    NoiseSchedule,
-    default_device,
-    frechet_sprite_distance,
-    load_classifier,
-    load_pretrained,
-    sample_ddim,
-    sample_ddpm,
-    sample_dpm,
-    save_weights,
-    sprite_batches,
-)
+import diffusion_utilities as du
 from going_further import datasets
 from going_further.cli import errors_in_one_line
 from going_further.schedules import COLOURS, SCHEDULES
@@ -114,27 +100,27 @@ def ways(plan: Plan) -> list[Way]:
     return [*fast, Way("ddim", plan.steps[-1], clipped=False), Way("ddpm", None)]
 
 
-def train(schedule: NoiseSchedule, images: Tensor, labels: Tensor, plan: Plan, seed: int) -> ContextUnet:
+def train(schedule: du.NoiseSchedule, images: Tensor, labels: Tensor, plan: Plan, seed: int) -> du.ContextUnet:
     """The averaged weights of a short run without context, in evaluation mode; all its randomness is from ``seed``."""
     torch.manual_seed(seed)
     device = images.device
-    net = ContextUnet(3, plan.n_feat, labels.shape[1], images.shape[-1])
+    net = du.ContextUnet(3, plan.n_feat, labels.shape[1], images.shape[-1])
     net = net.to(device, memory_format=torch.channels_last).train()
     ema = copy.deepcopy(net).requires_grad_(False).eval()
     optimizer = MuonAndAdamW(net)
     recipe = Recipe(batch_size=BATCH_SIZE, warmup_steps=WARMUP_STEPS, seed=seed, bf16=True)
     schedule, generator = schedule.to(device), torch.Generator().manual_seed(seed)
     n_steps, rest = plan.train_steps, (recipe, schedule, generator)
-    batches = itertools.islice(sprite_batches(images, labels, BATCH_SIZE, generator), n_steps)
+    batches = itertools.islice(du.sprite_batches(images, labels, BATCH_SIZE, generator), n_steps)
     bar = tqdm(batches, total=n_steps, leave=False, disable=None)
     for step, (x, c) in enumerate(bar):
         training_step(net, ema, optimizer, x, c, step, n_steps, *rest)
     return ema
 
 
-def draw(net: ContextUnet, schedule: NoiseSchedule, way: Way, n_sample: int, seed: int) -> Tensor:
+def draw(net: du.ContextUnet, schedule: du.NoiseSchedule, way: Way, n_sample: int, seed: int) -> Tensor:
     """Samples (n_sample, 3, 16, 16), brought into [-1, 1] as they would be for showing them."""
-    model = Clipped(net, schedule) if way.clipped else net
+    model = du.Clipped(net, schedule) if way.clipped else net
     options = {
         "model": model,
         "schedule": schedule,
@@ -144,9 +130,9 @@ def draw(net: ContextUnet, schedule: NoiseSchedule, way: Way, n_sample: int, see
     }
     with torch.autocast(next(net.parameters()).device.type, torch.bfloat16):
         if way.sampler == "ddpm":
-            samples, _ = sample_ddpm(n_sample, **options)
+            samples, _ = du.sample_ddpm(n_sample, **options)
         else:
-            samples, _ = {"ddim": sample_ddim, "dpm++": sample_dpm}[way.sampler](n_sample, way.steps, **options)
+            samples, _ = {"ddim": du.sample_ddim, "dpm++": du.sample_dpm}[way.sampler](n_sample, way.steps, **options)
     return samples.nan_to_num().clamp(-1, 1)
 
 
@@ -154,13 +140,13 @@ class Ruler:
     """Fresh sprites to compare samples with, and what fresh sprites themselves score: the floor."""
 
     def __init__(self, n_sample: int, device: torch.device) -> None:
-        self.classifier = load_classifier(device)
+        self.classifier = du.load_classifier(device)
         self.reference, *others = (fresh_pictures(n_sample, FRESH_SEED + i, device) for i in range(4))
         self.floor = [self.fsd(other) for other in others]
 
     def fsd(self, samples: Tensor) -> float:
         """The Fréchet sprite distance of samples to the reference."""
-        return round(frechet_sprite_distance(samples, self.reference, self.classifier), 1)
+        return round(du.frechet_sprite_distance(samples, self.reference, self.classifier), 1)
 
 
 def run(plan: Plan, out: Path) -> dict:
@@ -170,8 +156,8 @@ def run(plan: Plan, out: Path) -> dict:
         ValueError: what is there is of another plan, or cannot be read.
     """
     results = read_results(out / "results.json", plan)
-    device = default_device()
-    data = datasets.load("sprites", ROOT / "data")
+    device = du.default_device()
+    data = datasets.load("sprites", du.ROOT / "data")
     images, labels = data.images.to(device), data.labels.to(device)
     ruler = Ruler(plan.samples, device)
     results["floor"] = ruler.floor
@@ -187,10 +173,10 @@ def run(plan: Plan, out: Path) -> dict:
             continue
         checkpoint = out / f"{key}.checkpoint"
         if not (row["trained"] and checkpoint.is_file()):  # a file alone may be of another plan
-            save_weights(train(schedule, images, labels, plan, seed).state_dict(), checkpoint)
+            du.save_weights(train(schedule, images, labels, plan, seed).state_dict(), checkpoint)
             row["trained"] = True
             write_text(out / "results.json", json.dumps(results, indent=1) + "\n")
-        net = load_pretrained(checkpoint, device)
+        net = du.load_pretrained(checkpoint, device)
         for way in todo:
             row["fsd"][str(way)] = ruler.fsd(draw(net, schedule, way, plan.samples, seed))
             print(f"{key}, {way}: FSD {row['fsd'][str(way)]}", flush=True)

@@ -6,6 +6,7 @@ are the classes.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +102,7 @@ def _cifar10(root: Path, image_size: int | None) -> ImageData:
 def _custom(root: Path, image_size: int | None) -> ImageData:
     if not root.is_dir():
         raise FileNotFoundError(f"no folder {root}")
+    _refuse_loops(root)
     try:
         folder = ImageFolder(root, loader=_open)
     except FileNotFoundError as error:  # torchvision says what is missing: all subfolders, or the pictures of some
@@ -120,6 +122,13 @@ def _custom(root: Path, image_size: int | None) -> ImageData:
         pixels.append(np.asarray(image))
     pixels = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)  # (n, h, w, 3) → (n, 3, h, w)
     return _pack(pixels, torch.tensor(folder.targets), folder.classes, None)
+
+
+def _refuse_loops(root: Path) -> None:
+    """A link to a folder that it lies in would show its pictures again and again."""
+    for folder in (Path(name) for name, _, _ in os.walk(root, followlinks=True)):
+        if folder.is_symlink() and folder.resolve() in {path.resolve() for path in folder.parents}:
+            raise ValueError(f"{folder} is a link that leads back to a folder it lies in: remove it")
 
 
 def _open(path: str | Path) -> Image.Image:

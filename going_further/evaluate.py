@@ -32,16 +32,8 @@ from tqdm import tqdm
 
 if not __package__:  # started by its path
     sys.path[0] = str(Path(__file__).resolve().parents[1])
+import diffusion_utilities as du
 from data.make_sprites import fresh_sprites, to_arrays
-from diffusion_utilities import (
-    ROOT,
-    Clipped,
-    frechet_sprite_distance,
-    load_classifier,
-    precision_recall,
-    sprite_tensors,
-    step_pairs,
-)
 from going_further import checkpoints, datasets, sample
 from going_further.cli import errors_in_one_line
 from support.quality import FRESH_SEED, spread
@@ -119,9 +111,9 @@ def inception_figures(samples: Tensor, real: Tensor, inception: nn.Module) -> di
 
 def sprite_figures(samples: Tensor, real: Tensor, classifier: nn.Module) -> dict[str, float]:
     """The module's Fréchet sprite distance, precision and recall."""
-    precision, recall = precision_recall(samples, real, classifier)
+    precision, recall = du.precision_recall(samples, real, classifier)
     return {
-        "FSD": frechet_sprite_distance(samples, real, classifier),
+        "FSD": du.frechet_sprite_distance(samples, real, classifier),
         "precision": precision,
         "recall": recall,
     }
@@ -154,7 +146,7 @@ def choose_measure(
             reasons.append(f"no FID, because {reason}")
     if features != "inception":
         if shape == (3, 16, 16):
-            classifier = load_classifier(device)
+            classifier = du.load_classifier(device)
             note = "; ".join(["Measured with the features of the course's sprite classifier", *reasons])
             return lambda samples, real: sprite_figures(samples, real, classifier), note
         reasons.append(f"the sprite features are for colour pictures of 16×16, not for {_describe(shape)}")
@@ -177,9 +169,9 @@ def real_pictures(config: dict, folder: Path | None, n: int, seed: int) -> tuple
     """
     if config["dataset"] == "sprites" and config["image_size"] == 16 and folder is None:
         first, second = (to_arrays(fresh_sprites(n, start + seed)) for start in (FRESH_SEED, 2 * FRESH_SEED))
-        (reference, labels), (other, _) = sprite_tensors(*first), sprite_tensors(*second)
+        (reference, labels), (other, _) = du.sprite_tensors(*first), du.sprite_tensors(*second)
     else:
-        root = folder or (ROOT / "data" if config["dataset"] == "sprites" else Path("downloads"))
+        root = folder or (du.ROOT / "data" if config["dataset"] == "sprites" else Path("downloads"))
         data = datasets.load(config["dataset"], root, config["image_size"])
         if 2 * n > len(data.images):
             raise ValueError(
@@ -195,7 +187,7 @@ def real_pictures(config: dict, folder: Path | None, n: int, seed: int) -> tuple
 
 
 def draw(
-    net: Clipped,
+    net: du.Clipped,
     context: Tensor | None,
     n: int,
     sampler: str,
@@ -252,9 +244,9 @@ def evaluate(args: argparse.Namespace) -> dict:
     measure, note = choose_measure(
         args.features, (net.in_channels, net.height, net.height), args.inception_weights, device
     )
-    net = Clipped(net, schedule)
+    net = du.Clipped(net, schedule)
     steps = sample.choose_steps(args.sampler, args.steps, schedule.timesteps)
-    step_pairs(steps, schedule.timesteps)
+    du.step_pairs(steps, schedule.timesteps)
     if args.out is not None:
         can_write(args.out)
     seeds, ours, theirs = list(range(args.seed, args.seed + args.seeds)), [], []

@@ -32,6 +32,7 @@ from tqdm import tqdm
 
 if not __package__:  # started by its path
     sys.path[0] = str(Path(__file__).resolve().parents[1])
+import support.training as kit
 from diffusion_utilities import ROOT, Clipped, augment, ema_update, mosaic, sample_dpm_context, save_weights
 from going_further import checkpoints, datasets
 from going_further.cli import errors_in_one_line
@@ -39,18 +40,6 @@ from going_further.datasets import ImageData
 from going_further.diffusion import DenoiseDiffusion
 from going_further.schedules import SCHEDULES
 from going_further.unet import UNet
-from support.training import (
-    CONTEXT_DROPOUT,
-    LARGEST_GRADIENT,
-    Recipe,
-    alone,
-    data_hash,
-    differences,
-    drop_contexts,
-    ema_decay_at,
-    learning_rate,
-    weights_hash,
-)
 from support.writing import replacing
 
 try:
@@ -100,7 +89,7 @@ def epoch_batches(
     rows = torch.zeros(len(images), 1) if labels is None else labels
     for chosen in order[: len(order) - len(order) % batch_size].split(batch_size):
         x = augmented(images[chosen], generator=g)
-        c = drop_contexts(rows[chosen], CONTEXT_DROPOUT, g)
+        c = kit.drop_contexts(rows[chosen], kit.CONTEXT_DROPOUT, g)
         t = torch.randint(1, timesteps + 1, (batch_size,), generator=g)
         noise = torch.randn(x.shape, generator=g)
         yield Batch(x, None if labels is None else c, t, noise)
@@ -141,16 +130,16 @@ def make_config(args: argparse.Namespace, data: ImageData, mixed_precision: str)
         "height": height,
     }
     n_steps = args.epochs * ((len(data.images) - n_held_out(len(data.images))) // args.batch_size)
-    recipe = Recipe(
+    recipe = kit.Recipe(
         epochs=args.epochs,
         batch_size=args.batch_size,
         rate=args.lr,
         warmup_steps=min(WARMUP_STEPS, n_steps // 10),
-        context_dropout=CONTEXT_DROPOUT if classes else None,
+        context_dropout=kit.CONTEXT_DROPOUT if classes else None,
         seed=args.seed,
         bf16=mixed_precision == "bf16",
-        data=data_hash(data.images, data.labels),
-        start="" if args.start is None else weights_hash(checkpoints.read(args.start)["ema"]),
+        data=kit.data_hash(data.images, data.labels),
+        start="" if args.start is None else kit.weights_hash(checkpoints.read(args.start)["ema"]),
     )
     training = {
         "mixed_precision": mixed_precision,
@@ -198,7 +187,7 @@ class Trainer:
             out,
             sample_every,
         )
-        self.recipe = Recipe(**config["recipe"])
+        self.recipe = kit.Recipe(**config["recipe"])
         self.schedule = SCHEDULES[config["schedule"]](config["timesteps"])
         self._split(data)
         batch_size, parts = self.recipe.batch_size, accelerator.gradient_accumulation_steps
@@ -277,7 +266,7 @@ class Trainer:
         longer = now["epochs"] > then.get("epochs", math.inf) == state.get("epoch")
         if longer:  # a finished run
             then |= {"epochs": now["epochs"], "warmup_steps": now["warmup_steps"]}
-        if changed := differences(then, now):
+        if changed := kit.differences(then, now):
             raise ValueError(f"{self.checkpoint} is of another run: {'; '.join(changed)}")
         if longer:
             self.accelerator.print(
@@ -350,9 +339,9 @@ class Trainer:
         pending = []
         for i, batch in enumerate(batches, start=1):
             for group in self.optimizer.param_groups:
-                group["lr"] = recipe.rate * learning_rate(self.step, self.n_steps, recipe.warmup_steps)
+                group["lr"] = recipe.rate * kit.learning_rate(self.step, self.n_steps, recipe.warmup_steps)
             pending.append(self.train_step(batch))
-            ema_update(self.ema, self.net, ema_decay_at(self.step, recipe.ema_decay))
+            ema_update(self.ema, self.net, kit.ema_decay_at(self.step, recipe.ema_decay))
             self.step += 1
             bar.update()
             if i % LOG_EVERY == 0 or i == self.epoch_steps:
@@ -376,7 +365,7 @@ class Trainer:
                 accelerator.backward(loss)
                 # the last part: gradients are complete, and the same in all processes
                 if accelerator.sync_gradients:
-                    accelerator.clip_grad_norm_(self.network.parameters(), LARGEST_GRADIENT)
+                    accelerator.clip_grad_norm_(self.network.parameters(), kit.LARGEST_GRADIENT)
                 self.optimizer.step()
                 self.optimizer.zero_grad()
             losses.append(loss.detach())
@@ -646,7 +635,7 @@ def train(args: argparse.Namespace) -> None:
             f"{accelerator.device.type}",
             flush=True,
         )
-    with alone(trainer.checkpoint) if accelerator.is_main_process else nullcontext():
+    with kit.alone(trainer.checkpoint) if accelerator.is_main_process else nullcontext():
         trainer.run()
     accelerator.print(f"done: {out / 'model.pt'}")
     accelerator.end_training()

@@ -370,23 +370,21 @@ def test_a_single_picture(tmp_path):
         read_folder(tmp_path)
 
 
-def test_class_folders_without_pictures(folder):
-    (folder / "spell").mkdir()
-    (folder / "weapon").mkdir()
-    with pytest.raises(ValueError, match="in every class folder, got none in spell, weapon; pictures end in .png"):
-        read_folder(folder)
-
-
-def test_a_class_of_which_nothing_can_be_read(folder):
-    (folder / "spell").mkdir()
-    (folder / "spell/a.png").touch()
-    with pytest.raises(ValueError, match="expected pictures of spell that can be read; got 6 in all\n1 of 7 files"):
-        read_folder(folder)
-
-
-def test_pictures_beside_the_folders(folder):
-    save(noise_art(16, 16), folder / "sheet.png")
-    with pytest.raises(ValueError, match="or no folders at all, got 1 beside the folders, such as sheet.png"):
+@pytest.mark.parametrize(
+    ("empty", "beside", "words"),
+    [
+        (["spell/", "weapon/"], [], "in every class folder, got none in spell, weapon; pictures end in .png"),
+        (["spell/a.png"], [], "expected pictures of spell that can be read; got 6 in all\n1 of 7 files"),
+        ([], ["sheet.png"], "or no folders at all, got 1 beside the folders, such as sheet.png"),
+    ],
+)
+def test_class_folders_that_cannot_be_used(folder, empty, beside, words):
+    for name in empty:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).mkdir() if name.endswith("/") else (folder / name).touch()
+    for name in beside:
+        save(noise_art(16, 16), folder / name)
+    with pytest.raises(ValueError, match=words):
         read_folder(folder)
 
 

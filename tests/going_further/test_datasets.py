@@ -297,6 +297,19 @@ def test_no_other_program_is_asked_about_a_picture(tmp_path):
         datasets.load("custom", tmp_path, image_size=8)
 
 
+@pytest.mark.parametrize("links", [{"cat/again": "cat"}, {"cat/all": "."}, {"cat/x": "dog", "dog/y": "cat"}])
+def test_a_link_that_leads_back_is_named(tmp_path, links):
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (8, 8)).save(tmp_path / name / "1.png")
+    (tmp_path / "fox").symlink_to(tmp_path / "dog")  # a folder that is a link leads nowhere back
+    assert len(datasets.load("custom", tmp_path).images) == 3
+    for link, target in links.items():
+        (tmp_path / link).symlink_to(tmp_path / target)
+    with pytest.raises(ValueError, match="is a link that leads back to a folder it lies in"):
+        datasets.load("custom", tmp_path)
+
+
 def test_folders_without_what_is_needed_are_named(tmp_path):
     # empty
     with pytest.raises(ValueError, match=rf"{re.escape(str(tmp_path))}: expected a subfolder"):

@@ -459,7 +459,7 @@ def test_batches_show_every_picture_once_at_all_levels_with_some_classes_hidden(
     assert len(set(shown.tolist())) == len(shown) == 62 * 64
     assert not torch.equal(shown, shown.sort().values)
     hidden = (c == 0).all(dim=1)
-    assert hidden.float().mean() == pytest.approx(train.CONTEXT_DROPOUT, abs=0.02)
+    assert hidden.float().mean() == pytest.approx(train.kit.CONTEXT_DROPOUT, abs=0.02)
     assert torch.equal(c[~hidden], labels[shown[~hidden]])
     assert torch.bincount(t, minlength=11)[1:].min() > 300 and t.max() == 10 and t.min() == 1
     assert noise.mean() == pytest.approx(0, abs=0.05) and noise.std() == pytest.approx(1, abs=0.05)
@@ -520,7 +520,7 @@ def test_long_gradients_are_cut(pictures, tmp_path, monkeypatch):
         )
     )
     trainer.train_step(batch)
-    assert norms == [pytest.approx(train.LARGEST_GRADIENT, rel=1e-3)]
+    assert norms == [pytest.approx(train.kit.LARGEST_GRADIENT, rel=1e-3)]
 
 
 def test_augmentation_fits_the_pictures():
