@@ -45,7 +45,7 @@ import support.checks as check
 # isort: off
 from support.files import ROOT, find_weights, load_sprites, read_state, save_weights, without_prefix
 from support.pictures import compare_samples, film_strip, gen_tst_context, mosaic, norm_all, norm_torch
-from support.pictures import plot_grid, plot_sample, show_images, to_unit, unorm
+from support.pictures import play, plot_grid, plot_sample, show_images, to_unit, unorm
 from support.quality import SpriteClassifier, background_error, class_accuracy, frechet_sprite_distance
 from support.quality import load_classifier, nearest_sprite, precision_recall
 from support.speed import OpenvinoUnet, bf16_is_faster, default_device, evaluating, faster, folded
@@ -63,7 +63,7 @@ __all__ = [
     "sample_dpm", "sample_dpm_context",
     "CLASS_NAMES", "CustomDataset", "transform", "load_sprites", "sprite_tensors", "augment", "sprite_batches",
     "to_unit", "unorm", "norm_all", "norm_torch", "gen_tst_context",
-    "mosaic", "show_images", "plot_grid", "plot_sample", "compare_samples", "film_strip",
+    "mosaic", "show_images", "plot_grid", "plot_sample", "compare_samples", "film_strip", "play",
     # from support/
     "save_weights", "SpriteClassifier", "load_classifier", "frechet_sprite_distance", "precision_recall",
     "class_accuracy", "nearest_sprite", "background_error", "evaluating", "faster", "bf16_is_faster", "OpenvinoUnet",

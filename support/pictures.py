@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import math
+from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.animation import FuncAnimation, PillowWriter
+from PIL import Image
 from torch import Tensor
 
 import support.checks as check
 from support.writing import replacing
+
+# matplotlib's player leaves out the last frames, the finished sprites, where they take too many bytes
+MOST_FRAMES = 200
+STILLS = 10  # frames of an animation that plays without a script
 
 
 def to_unit(x: Tensor | np.ndarray) -> np.ndarray:
@@ -74,13 +83,38 @@ def mosaic(x: Tensor | np.ndarray, n_rows: int, scale: int = 1) -> np.ndarray:
     return grid.repeat(scale, axis=0).repeat(scale, axis=1)
 
 
-def show_images(imgs: Tensor, nrow: int = 2) -> None:
-    """Show pictures (n, 3, h, w) in [-1, 1] in ``nrow`` rows."""
-    grid = mosaic(imgs, nrow)
+def show_images(
+    imgs: Tensor,
+    n_rows: int = 2,
+    *,
+    rows: Sequence[object] = (),
+    columns: Sequence[object] = (),
+    nrow: int | None = None,
+) -> None:
+    """Show pictures (n, 3, h, w) in [-1, 1] in ``n_rows`` rows.
+
+    Args:
+        rows, columns: words that say what each row and each column is.
+        nrow: the public course's name for ``n_rows``. (In torchvision it counts the pictures of a row.)
+
+    Raises:
+        ValueError: as :func:`mosaic`; or not as many words as there are rows or columns.
+    """
+    n_rows = check.whole(n_rows if nrow is None else nrow, "n_rows", 1)
+    grid = mosaic(imgs, n_rows)
     height, width = grid.shape[:2]
     fig, ax = plt.subplots(figsize=(min(width / 17, 10), min(width / 17, 10) * height / width))
     ax.imshow(grid, interpolation="nearest")
-    ax.set_axis_off()
+    ax.spines[:].set_visible(False)
+    ax.tick_params(length=0, labelsize=9, top=True, labeltop=True, bottom=False, labelbottom=False)
+    n_columns = math.ceil(len(imgs) / n_rows)
+    places = {"rows": (rows, n_rows, height, ax.set_yticks), "columns": (columns, n_columns, width, ax.set_xticks)}
+    for name, (words, n, size, set_ticks) in places.items():
+        if len(words) not in (0, n):
+            raise ValueError(f"expected a word for each of {n} {name}, got {len(words)}")
+        # a picture and the white line behind it take the n-th part; a name such as $$ is no formula
+        centres = [(k + 0.5) * (size - 1) / n for k in range(len(words))]
+        set_ticks(centres, [str(word) for word in words], parse_math=False)
     fig.tight_layout(pad=0)
     plt.show()
 
@@ -99,7 +133,7 @@ def plot_grid(x: Tensor, n_sample: int, n_rows: int, save_dir: str | Path, w: ob
 
 
 def compare_samples(runs: dict[str, np.ndarray], nrows: int = 4) -> FuncAnimation:
-    """An animation that plays several runs side by side.
+    """An animation that plays several runs side by side; of more than MOST_FRAMES frames, evenly chosen ones.
 
     Args:
         runs: title → frames (frames, n, 3, h, w) as the samplers return them; all with the same number of frames.
@@ -109,7 +143,9 @@ def compare_samples(runs: dict[str, np.ndarray], nrows: int = 4) -> FuncAnimatio
         ValueError: no runs, or runs of different length.
     """
     runs = check.runs(runs)
-    mosaics = [[mosaic(frame, nrows) for frame in frames] for frames in runs.values()]
+    n_frames = len(next(iter(runs.values())))
+    shown = np.linspace(0, n_frames - 1, min(n_frames, MOST_FRAMES)).round().astype(int)
+    mosaics = [[mosaic(frames[i], nrows) for i in shown] for frames in runs.values()]
     height, width = mosaics[0][0].shape[:2]
     panel = 8 / len(runs) if len(runs) > 1 else 5
     size = (panel * len(runs), panel * height / width + 0.35)
@@ -152,6 +188,35 @@ def plot_sample(
         with replacing(Path(save_dir) / f"{fn}_w{w}.gif") as part:
             animation.save(part, dpi=100, writer=PillowWriter(fps=5))
     return animation
+
+
+def play(animation: FuncAnimation) -> None:
+    """Show an animation with buttons; where a viewer strips scripts, as a picture that moves, or as its end.
+
+    The picture that moves (APNG) has STILLS frames and 64 colours, to be small.
+    """
+    from IPython.display import display  # importing it takes half a second
+
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "frames.png"
+        animation.save(path, writer=PillowWriter(fps=5), dpi=animation._fig.dpi)
+        with Image.open(path) as stored:
+            n = stored.n_frames
+            chosen = sorted({round(i) for i in np.linspace(0, n - 1, STILLS)})
+            stills = [_still(stored, i) for i in chosen]
+    moving, end = io.BytesIO(), io.BytesIO()
+    durations = [200 * n // len(stills)] * (len(stills) - 1) + [3000]  # ms; time to look at the end
+    stills[0].save(moving, "PNG", save_all=True, append_images=stills[1:], duration=durations, loop=0)
+    stills[-1].save(end, "PNG")
+    picture, still = (base64.b64encode(data.getvalue()).decode() for data in (moving, end))
+    # the player's own picture has no source until its script runs: without scripts it would be a broken one
+    player = animation.to_jshtml().replace("<img id=", f'<img src="data:image/png;base64,{still}" id=', 1)
+    display({"text/html": player, "image/png": picture, "text/plain": "an animation"}, raw=True)
+
+
+def _still(stored: Image.Image, i: int) -> Image.Image:
+    stored.seek(i)
+    return stored.convert("RGB").quantize(64, dither=Image.Dither.NONE)
 
 
 def film_strip(runs: dict[str, np.ndarray], n_frames: int = 9, sample: int = 0, last: str = "result") -> None:

@@ -1,6 +1,9 @@
 """Pictures: colours by one rule, odd counts and shapes, files on disk, no figures left behind."""
 
+import base64
+import io
 import math
+import re
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -11,6 +14,7 @@ from matplotlib.animation import FuncAnimation
 from PIL import Image
 
 import diffusion_utilities as du
+from support import pictures
 
 pytestmark = pytest.mark.filterwarnings("ignore:Animation was deleted")
 
@@ -123,6 +127,24 @@ def test_show_images_fills_missing_places_with_white():
     assert (picture[10:18, 10:18] == 0).all()  # the fifth
 
 
+def test_show_images_says_what_rows_and_columns_are():
+    du.show_images(colour(0, n=6), 2, rows=["$$", "b"], columns=[10, 25, 500])
+    ax = plt.gcf().axes[0]
+    plt.gcf().canvas.draw()
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["$$", "b"]
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["10", "25", "500"]
+    np.testing.assert_allclose(ax.get_yticks(), [4.5, 13.5])  # 8 pixels, a white line before each
+    np.testing.assert_allclose(ax.get_xticks(), [4.5, 13.5, 22.5])
+    with pytest.raises(ValueError, match="expected a word for each of 3 columns, got 2"):
+        du.show_images(colour(0, n=6), 2, columns=["a", "b"])
+
+
+def test_show_images_counts_rows_under_both_names():
+    for options in ({"n_rows": 3}, {"nrow": 3}):
+        du.show_images(colour(0, n=6), **options)
+        assert shown(plt.gcf().axes[0]).shape == (28, 19, 3)
+
+
 def test_show_images_keeps_the_order_row_by_row():
     du.show_images(torch.cat([colour(value) for value in (-1, -0.5, 0, 0.5)]), 2)
     picture = shown(plt.gcf().axes[0])
@@ -198,6 +220,31 @@ def test_plot_sample_shows_the_first_n_samples():
 def test_animations_play_in_a_notebook():
     html = du.plot_sample(frames(3, 2), 2, 1, "", "", 0).to_jshtml()
     assert html.count("data:image/png;base64") == 3
+
+
+def test_a_long_animation_is_thinned_and_keeps_its_end():
+    store = frames(501, 2)
+    animation = du.plot_sample(store, 2, 1, "", "", 0)
+    html = animation.to_jshtml()
+    assert html.count("data:image/png;base64") == pictures.MOST_FRAMES
+    (ax,) = animation._fig.axes
+    np.testing.assert_allclose(shown(ax)[1:9, 1:9], du.to_unit(store[-1, 0]), atol=1e-6)
+
+
+def test_a_played_animation_moves_without_scripts_too(monkeypatch):
+    bundles = []
+    monkeypatch.setattr("IPython.display.display", lambda bundle, raw: bundles.append(bundle))
+    store = frames(31, 2)
+    store[-1] = 1  # it ends in white
+    du.play(du.plot_sample(store, 2, 1, "", "", 0))
+    (bundle,) = bundles
+    assert bundle["text/html"].count("data:image/png;base64") == 32  # all frames, and one without scripts
+    assert re.search('<img src="data:image/png;base64,[^"]{99,}" id="_anim_img', bundle["text/html"])
+    with Image.open(io.BytesIO(base64.b64decode(bundle["image/png"]))) as moving:
+        assert moving.n_frames == pictures.STILLS
+        moving.seek(moving.n_frames - 1)
+        end = np.asarray(moving.convert("L"))
+        assert end[end.shape[0] // 2].min() > 250
 
 
 @pytest.mark.parametrize("n_runs", [1, 2, 3])
