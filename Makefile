@@ -15,10 +15,11 @@ QUICK = --ignore=tests/exercises --ignore=tests/going_further --ignore=tests/tes
 	--ignore=tests/test_sheets.py --ignore=tests/test_make_weights.py --ignore=tests/test_lab2.py \
 	--deselect=tests/test_documents.py::test_snippet_runs_as_written
 
-.PHONY: help lab check test notebooks sheets data weights cards pictures bench clean
+.PHONY: help lab solved check test notebooks sheets data weights cards pictures bench clean
 
 help:
-	@echo "make lab        open the course in JupyterLab, at Lab 1"
+	@echo "make lab        open the course in JupyterLab, at your copy of the exercise sheet of Lab 1"
+	@echo "make solved     open Lab 1 with its solutions"
 	@echo "make check      style, and the unit tests of the module and its support (under two minutes)"
 	@echo "make test       style, unit tests, and every lab run again and compared"
 	@echo "make notebooks  run the labs and store their outputs"
@@ -27,10 +28,14 @@ help:
 	@echo "make weights    train the networks again (hours; ARGS=--bf16 halves them on new processors)"
 	@echo "make cards      write the tables of the model card, the README and the speed page from the stored figures"
 	@echo "make pictures   draw the pictures of the README and of the model card again (5 minutes)"
-	@echo "make bench      measure speed and memory, and write the README's table (25 minutes)"
+	@echo "make bench      measure speed and memory, and write the tables of docs/SPEED.md (25 minutes)"
 	@echo "make clean      remove the environment"
 
 lab: $(VENV)/lab.done
+	$(BIN)/python -m exercise_tools.make_sheets --mine
+	$(BIN)/jupyter lab L1_Sampling/my_L1_Sampling.ipynb
+
+solved: $(VENV)/lab.done
 	$(BIN)/jupyter trust $(LABS)
 	$(BIN)/jupyter lab $(firstword $(LABS))
 
@@ -63,6 +68,7 @@ weights: $(VENV)/lab.done
 cards: $(VENV)/lab.done
 	$(BIN)/python -m weights.card
 	$(BIN)/python -m tests.benchmarks.report
+	$(BIN)/python going_further/ablate.py
 
 pictures: $(VENV)/lab.done
 	$(BIN)/python -m docs.make_pictures

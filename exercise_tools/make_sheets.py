@@ -3,6 +3,7 @@
     python -m exercise_tools.make_sheets             write L1_Sampling/L1_Sampling_exercises.ipynb …
     python -m exercise_tools.make_sheets --check     write nothing; fail if a sheet is out of date
     python -m exercise_tools.make_sheets --solved build/solved    solutions filled in, for tests
+    python -m exercise_tools.make_sheets --mine      a copy of each to work in, my_L1_Sampling.ipynb …
 
 The cells' tags in the lab say what becomes of them in the sheet:
 
@@ -23,6 +24,7 @@ import ast
 import hashlib
 import json
 import re
+import shutil
 import sys
 from itertools import count
 from pathlib import Path
@@ -43,9 +45,9 @@ NOTE = (
 def labs(root: Path = ROOT) -> list[Path]:
     """The labs, and the notebooks of going_further, that have exercises."""
     notebooks = [folder / f"{folder.name}.ipynb" for folder in sorted(root.glob("L*_*"))]
-    notebooks += sorted((root / "going_further").glob("*.ipynb"))
-    sheets = {sheet_path(path) for path in notebooks}
-    notebooks = [path for path in notebooks if path.exists() and path not in sheets]
+    others = sorted((root / "going_further").glob("*.ipynb"))  # among them sheets, and copies of them
+    notebooks += [path for path in others if not re.search("^my_|_exercises", path.stem)]
+    notebooks = [path for path in notebooks if path.exists()]
     return [lab for lab in notebooks if "exercise" in map(kind, read(lab)["cells"])]
 
 
@@ -233,13 +235,28 @@ def keep_what_was_written(path: Path) -> None:
     print(f"somebody has written in {path.name}: it is kept as {kept.name}")
 
 
+def copy_to_work_in(lab: Path) -> None:
+    """Put a copy of a lab's sheet beside it, unless there is one in which somebody has written."""
+    mine = lab.with_name(f"my_{lab.name}")
+    if mine.exists() and not untouched(mine):
+        return
+    with replacing(mine) as part:
+        shutil.copyfile(sheet_path(lab), part)
+    print(f"to work in: {mine}")
+
+
 def main(arguments: list[str] | None = None, root: Path = ROOT) -> int:
     """The command line; 0 if all is well."""
     parser = argparse.ArgumentParser(description="Make the exercise sheets from the labs.")
     add = parser.add_argument
     add("--check", action="store_true", help="write nothing, fail if a sheet is out of date")
     add("--solved", type=Path, metavar="DIR", help="write solved sheets there instead")
+    add("--mine", action="store_true", help="only copy each sheet to my_….ipynb, to work in")
     options = parser.parse_args(arguments)
+    if options.mine:
+        for lab in labs(root):
+            copy_to_work_in(lab)
+        return 0
     stale = []
     for lab in labs(root):
         try:

@@ -269,6 +269,34 @@ def test_solved_sheets_go_where_they_are_sent(root):
     assert not (root / "L1_One/L1_One_exercises.ipynb").exists()
 
 
+def test_a_copy_to_work_in_is_renewed_until_somebody_writes_in_it(root, capsys):
+    make_sheets.main([], root)
+    mine, lab = root / "L1_One/my_L1_One.ipynb", root / "L1_One/L1_One.ipynb"
+    make_sheets.main(["--mine"], root)
+    assert capsys.readouterr().out.endswith(f"to work in: {mine}\n")
+    assert mine.read_bytes() == make_sheets.sheet_path(lab).read_bytes()
+    lab.write_text(lab.read_text(encoding="utf-8").replace("Double it", "Halve it"), encoding="utf-8")
+    make_sheets.main([], root)
+    make_sheets.main(["--mine"], root)
+    assert "Halve it" in mine.read_text(encoding="utf-8")  # nobody had written in it
+    written = mine.read_text(encoding="utf-8").replace("Halve it", "I did it")
+    mine.write_text(written, encoding="utf-8")
+    make_sheets.main(["--mine"], root)
+    assert mine.read_text(encoding="utf-8") == written
+    assert make_sheets.labs(root) == [lab]
+
+
+def test_a_notebook_of_going_further_has_its_sheet_and_checks_beside_it(root, lab):
+    further = root / "going_further/solvers.ipynb"
+    further.parent.mkdir()
+    for name in ("solvers", "my_solvers", "solvers_exercises", "solvers_exercises.before1"):
+        further.with_stem(name).write_text(make_sheets.to_text(lab), encoding="utf-8")
+    assert make_sheets.labs(root) == [root / "L1_One/L1_One.ipynb", further]
+    assert make_sheets.sheet_path(further).name == "solvers_exercises.ipynb"
+    assert make_sheets.checks_of(further) == "going_further.solvers_checks"
+    assert make_sheets.checks_of(root / "L1_One/L1_One.ipynb") == "L1_One.checks"
+
+
 def test_a_faulty_lab_is_named(root):
     path = root / "L1_One/L1_One.ipynb"
     path.write_text(path.read_text(encoding="utf-8").replace("★★ · 10", "10"), encoding="utf-8")
