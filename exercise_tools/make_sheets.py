@@ -121,6 +121,11 @@ def stub(code: str) -> str:
     return "\n".join(lines)
 
 
+def functions(code: str) -> list[str]:
+    """The names of the functions that a code cell defines."""
+    return [node.name for node in ast.parse(code).body if isinstance(node, ast.FunctionDef)]
+
+
 def names(code: str) -> set[str]:
     """The names that a code cell uses."""
     return {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
@@ -185,8 +190,7 @@ def make_sheet(lab: dict, lab_name: str, solved: bool = False) -> dict:
                 raise ValueError(f"{name}: uses {used}; in a blank sheet it would crash")
         if what == "solution":
             solution = text
-            statements = ast.parse(text).body
-            unwritten |= {node.name for node in statements if isinstance(node, ast.FunctionDef)}
+            unwritten |= set(functions(text))
             text = text if solved else stub(text)
         copy = new_cell(name, cell["cell_type"], text, what)
         if "spoiler" in cell["metadata"].get("tags", []):
