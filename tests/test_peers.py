@@ -4,7 +4,7 @@ import pytest
 import torch
 
 import diffusion_utilities as du
-from support.quality import spread
+from support.quality import Ruler, fresh_pictures, spread
 from support.training import with_recomputed_batch_norm
 from weights import measure, peers
 
@@ -72,3 +72,59 @@ def test_recomputed_statistics_are_those_of_the_batches(make_model):
     assert (settled.init_conv.conv1[1].running_var - model.init_conv.conv1[1].running_var).abs().max() > 1e-3
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
     assert all(torch.equal(p, q) for p, q in zip(model.parameters(), settled.parameters(), strict=True))
+
+
+@pytest.fixture(scope="module")
+def small_ruler():
+    return Ruler(fresh_pictures(32, 5, torch.device("cpu")), seeds=(0, 1))
+
+
+def test_where_the_distance_arises_starts_from_fresh_sprites(small_ruler, monkeypatch):
+    monkeypatch.setattr(measure, "LEVELS", (20, 400))
+    asked = []
+
+    class Zero(torch.nn.Module):
+        def forward(self, x, t, c=None):
+            asked.append(round(float(torch.as_tensor(t).max()) * 500))
+            return torch.zeros_like(x)
+
+    monkeypatch.setattr(measure, "load_pretrained", lambda *_: Zero())
+    figures = measure.measure_where(small_ruler, False)["fsd_by_start_level"]
+    assert asked[:2] == [20, 20]  # one step for each seed
+    assert set(asked) == {*range(20, 401, 20), *range(50, 401, 50), 20}
+    assert all(list(row) == ["20", "400"] for row in figures.values()) and len(figures) == 2
+    # a network that finds no noise leaves it in, and there is more of it from level 400
+    assert all(row["20"]["mean"] < row["400"]["mean"] for row in figures.values())
+
+
+def test_finished_pictures_are_those_of_the_sampler(tiny_model, monkeypatch):
+    images = torch.rand(5, 3, 16, 16) * 2 - 1
+    pairs = [(100, 50), (50, 0)]
+    exact = du.exact_denoiser(0.0, 0.5)
+    x = measure.finish(images, du.ddim_step(), pairs, exact, 3, False)
+    start = du.perturb_input(images, 100, torch.randn(images.shape, generator=torch.Generator().manual_seed(30_000)))
+    expected, _ = du.sample(du.ddim_step(), pairs, 5, model=exact, x=start, progress=False)
+    torch.testing.assert_close(x, expected)
+
+
+def test_autoguidance_is_swept_with_one_seed_and_the_best_is_drawn_with_all(small_ruler, monkeypatch):
+    labels = torch.eye(5)[torch.arange(32) % 5]
+    settings = [("model_4", 1.0, (0, 500)), ("model_4", 9.0, (0, 500))]
+    monkeypatch.setattr(measure, "AUTOGUIDANCE", settings)
+    few = {"a": (du.sample_ddim_context, {"n": 2}), "b": (du.sample_dpm_context, {"n": 1})}
+    monkeypatch.setattr(measure, "AUTOGUIDED", few)
+    monkeypatch.setattr(measure, "SWEPT", {"a": "b"})
+    figures = measure.measure_autoguidance(small_ruler, labels, False)["autoguidance"]
+    for network, context in (("model_trained", None), ("context_model_trained", labels)):
+        one = figures[network]["a"]
+        assert [tuple(row[:3]) for row in one["sweep"]] == settings
+        options = {"model": du.load_pretrained(network, "cpu"), "n": 2}
+        plain = measure.draw(du.sample_ddim_context, 32, 0, context, False, **options)
+        classifier = small_ruler.classifier
+        plain_fsd = du.frechet_sprite_distance(plain.clamp(-1, 1), small_ruler.fresh[0], classifier)
+        assert one["sweep"][0][3] == pytest.approx(plain_fsd, abs=1e-3)  # w = 1 is the network itself
+        assert one["best"] == min(settings, key=lambda setting: one["sweep"][settings.index(setting)][3])
+        drawn = measure.autoguided(small_ruler, network, context, "a", one["best"], False)
+        assert one["quality"]["a"]["fsd"] == small_ruler.fsd(drawn)
+        assert list(one["quality"]) == ["a", "b"]
+        assert ("accuracy" in one["quality"]["b"]) == (context is not None)

@@ -46,11 +46,13 @@ from support.quality import Ruler
 from support.tables import write_text
 from support.training import CONTEXT_DROPOUT, Recipe, Run, cpu_state_dict, weights_hash
 from weights.measure import (
+    measure_autoguidance,
     measure_context,
     measure_epochs,
     measure_frontier,
     measure_peer,
     measure_unconditional,
+    measure_where,
 )
 from weights.muon import MuonAndAdamW
 from weights.peers import DiffusersUnet, perturb_without_root, random_shortcut_unet
@@ -273,7 +275,8 @@ def main() -> None:
         figures = measure_unconditional(ruler, args.bf16) | measure_frontier(ruler, args.bf16)
         figures["frontier"]["DDPM"] = {"500": figures["quality"]["DDPM, 500 steps"]["fsd"]}
         figures |= measure_epochs(ruler, labels, args.bf16)
-        figures |= measure_context(ruler, labels, args.bf16)
+        figures |= measure_context(ruler, labels, args.bf16) | measure_where(ruler, args.bf16)
+        figures |= measure_autoguidance(ruler, labels, args.bf16)
         record("evaluation", figures | {"made_on": made_on})
     for run in runs:  # all is done; the next call begins anew
         name = "peer_*" if run == "peers" else run

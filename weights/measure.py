@@ -17,8 +17,13 @@ from torch import Tensor
 
 from diffusion_utilities import (
     CLASS_NAMES,
+    Autoguided,
     class_accuracy,
+    ddim_step,
+    dpm_step,
     load_pretrained,
+    perturb_input,
+    sample,
     sample_ddim_context,
     sample_ddpm_context,
     sample_dpm_context,
@@ -39,9 +44,28 @@ FRONTIER = {
     "DPM-Solver++, η = 1": (sample_dpm_context, (5, 10, 15, 20, 25), {"eta": 1.0}),
     "DPM-Solver++, η = ∞": (sample_dpm_context, LONG, {"eta": math.inf}),
 }
+LEVELS = (20, 60, 100, 200, 300, 400, 500)  # from which fresh sprites are drawn on
+# of autoguidance: the worse network, the weight, and the levels at which it guides
+AUTOGUIDANCE = [
+    (worse, w, levels)
+    for worse in ("model_4", "model_8", "model_31")
+    for w in (1.25, 2.0, 3.0)
+    for levels in ((0, 500), (150, 450), (200, 450))
+]
+AUTOGUIDED = {
+    "DDIM, 25 steps": (sample_ddim_context, {"n": 25}),
+    "DPM-Solver++, 10 steps": (sample_dpm_context, {"n": 10}),
+    "DPM-Solver++, η = ∞, 10 steps": (sample_dpm_context, {"n": 10, "eta": math.inf}),
+    "DDPM, 500 steps": (sample_ddpm_context, {}),
+}
+# the samplers that are swept, each with another one of its kind: without fresh noise, and with
+SWEPT = {
+    "DDIM, 25 steps": "DPM-Solver++, 10 steps",
+    "DPM-Solver++, η = ∞, 10 steps": "DDPM, 500 steps",
+}
 
 
-def draw(sample: Callable, count: int, seed: int, context: Tensor | None, bf16: bool, **options: object) -> Tensor:
+def draw(sampler: Callable, count: int, seed: int, context: Tensor | None, bf16: bool, **options: object) -> Tensor:
     """``count`` samples of a sampler in batches, each with a seed of its own."""
     samples, device = [], next(options["model"].parameters()).device.type
     options |= {"save_rate": 500, "progress": False}
@@ -49,14 +73,14 @@ def draw(sample: Callable, count: int, seed: int, context: Tensor | None, bf16: 
         rows = None if context is None else context[start : start + BATCH]
         n, options["seed"] = min(BATCH, count - start), 10_000 * seed + start
         with torch.autocast(device, torch.bfloat16, enabled=bf16):
-            x, _ = sample(n, rows, **options)
+            x, _ = sampler(n, rows, **options)
         samples.append(x.float())
     return torch.cat(samples)
 
 
-def draw_sets(ruler: Ruler, sample: Callable, context: Tensor | None, bf16: bool, **options: object) -> list[Tensor]:
+def draw_sets(ruler: Ruler, sampler: Callable, context: Tensor | None, bf16: bool, **options: object) -> list[Tensor]:
     """Samples for a ruler: a set for each of its seeds, as large as that of its sprites."""
-    return [draw(sample, len(ruler.images), s, context, bf16, **options) for s in ruler.seeds]
+    return [draw(sampler, len(ruler.images), s, context, bf16, **options) for s in ruler.seeds]
 
 
 def measure_unconditional(ruler: Ruler, bf16: bool) -> dict:
@@ -82,6 +106,82 @@ def measure_unconditional(ruler: Ruler, bf16: bool) -> dict:
         copying[name] = ruler.copying(sets)
         print(name, figures[name], flush=True)
     return {"quality": figures, "distance_to_nearest_training_sprite": copying, "samples": n}
+
+
+def measure_where(ruler: Ruler, bf16: bool) -> dict:
+    """Where the distance arises: fresh sprites, noised to a level and drawn from there, by two samplers.
+
+    At the lowest level nothing is left to decide, at the highest all; where FSD rises in between,
+    the network decides what it does not know well enough.
+    """
+    model, where = load_pretrained("model_trained", ruler.images.device), {}
+    for name, step, stride in (("DDIM", ddim_step(), 20), ("DPM-Solver++, η = ∞", dpm_step(math.inf), 50)):
+        where[name] = {}
+        for level in LEVELS:
+            pairs = [(t, max(t - stride, 0)) for t in range(level, 0, -stride)]
+            sets = [
+                finish(x, step, pairs, model, seed, bf16)
+                for x, seed in zip(ruler.other_fresh, ruler.seeds, strict=True)
+            ]
+            where[name][str(level)] = ruler.fsd(sets)
+            print(name, "from level", level, where[name][str(level)], flush=True)
+    return {"fsd_by_start_level": where}
+
+
+def finish(images: Tensor, step: Callable, pairs: list, model: torch.nn.Module, seed: int, bf16: bool) -> Tensor:
+    """Pictures (n, 3, h, w), noised to the first level of ``pairs`` and denoised along them, in batches."""
+    drawn = []
+    for i, part in enumerate(images.split(BATCH)):
+        generator = torch.Generator().manual_seed(10_000 * seed + i)
+        x_t = perturb_input(part, pairs[0][0], torch.randn(part.shape, generator=generator).to(part))
+        options = {"seed": 10_000 * seed + BATCH * (i + 1), "save_rate": None, "progress": False}
+        with torch.autocast(images.device.type, torch.bfloat16, enabled=bf16):
+            x, _ = sample(step, pairs, len(part), model=model, x=x_t, **options)
+        drawn.append(x.float())
+    return torch.cat(drawn)
+
+
+def autoguided(
+    ruler: Ruler, network: str, context: Tensor | None, sampler: str, setting: tuple, bf16: bool
+) -> list[Tensor]:
+    """Samples of a stored network that an earlier epoch guides; a setting is of AUTOGUIDANCE."""
+    worse, w, levels = setting
+    better, worse = (load_pretrained(name, ruler.images.device) for name in (network, worse))
+    draws, options = AUTOGUIDED[sampler]
+    return draw_sets(ruler, draws, context, bf16, model=Autoguided(better, worse, w, levels), **options)
+
+
+def measure_autoguidance(ruler: Ruler, labels: Tensor, bf16: bool) -> dict:
+    """Autoguidance over its worse network, weight and levels with one seed; the best of it with all seeds.
+
+    The sweep is that of two samplers; the best setting of each serves one more of its kind, too.
+    """
+    figures, first = {}, Ruler(ruler.images, ruler.seeds[:1])
+    for network, context in (("model_trained", None), ("context_model_trained", labels)):
+        figures[network] = {}
+        for swept, also in SWEPT.items():
+            sweep = {}
+            for setting in AUTOGUIDANCE:
+                sets = autoguided(first, network, context, swept, setting, bf16)
+                sweep[setting] = first.fsd(sets)["mean"]
+            best, quality = min(sweep, key=sweep.get), {}
+            for sampler in (swept, also):
+                sets = autoguided(ruler, network, context, sampler, best, bf16)
+                quality[sampler] = ruler.quality(sets)
+                if context is not None:
+                    quality[sampler]["accuracy"] = accuracies(sets, context, ruler)
+            rows = [[*setting, fsd] for setting, fsd in sweep.items()]
+            figures[network][swept] = {"sweep": rows, "best": best, "quality": quality}
+            print(network, swept, best, quality, flush=True)
+    return {"autoguidance": figures}
+
+
+def accuracies(sets: list[Tensor], labels: Tensor, ruler: Ruler) -> dict:
+    """The share of each class that is recognised as what was asked for, and the least of them."""
+    right = [class_accuracy(x, labels, ruler.classifier) for x in sets]
+    right = torch.stack(right).cpu()  # (seeds, classes)
+    shares = {c: spread(right[:, i].tolist()) for i, c in enumerate(CLASS_NAMES)}
+    return shares | {"least": round(right.mean(dim=0).min().item(), 4)}
 
 
 def measure_epochs(ruler: Ruler, labels: Tensor, bf16: bool) -> dict:
@@ -122,10 +222,7 @@ def measure_context(ruler: Ruler, labels: Tensor, bf16: bool) -> dict:
             options |= {"model": model, "guidance": w}
             sets, name = draw_sets(ruler, sampler, labels, bf16, **options), f"w = {w}"
             quality[name] = ruler.quality(sets)
-            right = [class_accuracy(x, labels, ruler.classifier) for x in sets]
-            right = torch.stack(right).cpu()  # (seeds, classes)
-            shares = {c: spread(right[:, i].tolist()) for i, c in enumerate(CLASS_NAMES)}
-            accuracy[name] = shares | {"least": round(right.mean(dim=0).min().item(), 4)}
+            accuracy[name] = accuracies(sets, labels, ruler)
             print("guidance", w, accuracy[name], quality[name], flush=True)
         return quality, accuracy
 

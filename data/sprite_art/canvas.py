@@ -95,6 +95,12 @@ def line(*points: tuple[float, float], width: int = 1) -> np.ndarray:
     return np.array(image, dtype=bool)
 
 
+def grow(mask: np.ndarray) -> np.ndarray:
+    """The mask and every pixel that touches it by an edge."""
+    padded = np.pad(mask, 1)
+    return mask | padded[:-2, 1:-1] | padded[2:, 1:-1] | padded[1:-1, :-2] | padded[1:-1, 2:]
+
+
 def _tones(mask: np.ndarray, shade: str | int) -> np.ndarray:
     """Tone 0 (light) to 4 (dark) for each pixel of ``mask``, the light coming from the upper left."""
     if isinstance(shade, int):
@@ -167,7 +173,6 @@ class Canvas:
 
     def outline(self) -> None:
         """Draw the dark line around the silhouette: every empty pixel that touches a drawn one by an edge."""
-        padded = np.pad(self.filled, 1)
-        near = padded[:-2, 1:-1] | padded[2:, 1:-1] | padded[1:-1, :-2] | padded[1:-1, 2:]
-        self.rgb[near & ~self.filled] = OUTLINE
-        self.filled |= near
+        grown = grow(self.filled)
+        self.rgb[grown & ~self.filled] = OUTLINE
+        self.filled = grown

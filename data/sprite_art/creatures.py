@@ -2,36 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from random import Random
-from typing import Any
 
 import numpy as np
 
 from data.sprite_art.canvas import OUTLINE, RAMPS, SIZE, Canvas, Look, Ramp, box, ellipse, line
-
-BRIGHT = [
-    "lime",
-    "green",
-    "teal",
-    "sky-blue",
-    "blue",
-    "purple",
-    "magenta",
-    "pink",
-    "red",
-    "orange",
-    "yellow",
-]
-
-
-def _a(text: str) -> str:
-    return f"{'an' if text[0] in 'aeiou' and not text.startswith('one') else 'a'} {text}"
-
-
-def _pick(rng: Random, options: dict[str, Any]) -> tuple[str, Any]:
-    name = rng.choice(list(options))
-    return name, options[name]
+from data.sprite_art.common import COLD, WARM, Draw, an, closing_gaps, darker, paler, pick, sheet
 
 
 def _colour(rng: Random, *names: str) -> tuple[str, Ramp]:
@@ -44,16 +20,6 @@ def _caption(start: str, *details: str) -> str:
     *most, last = [detail for detail in details if detail] or [""]
     listed = f"{', '.join(most)} and {last}" if most else last
     return f"{start} with {listed}" if listed else start
-
-
-def _sheet(text: str) -> dict[str, str]:
-    """Arts drawn side by side, each below its name; ``-`` names the part that may also be missing."""
-    columns = zip(*(line.split("|") for line in text.strip().split("\n")), strict=True)
-    arts = {}
-    for column in columns:
-        name, *rows = (cell.strip() for cell in column)
-        arts[name.strip("-")] = "\n".join(row for row in rows if row)
-    return arts
 
 
 def _sym(half: str) -> str:
@@ -90,56 +56,25 @@ def _paint(
     c.stamp("\n".join("".join(row) for row in grid), legend)
 
 
-def _paler(ramp: Ramp) -> Ramp:
-    return (ramp[0], *ramp[:4])
-
-
-def _darker(ramp: Ramp) -> Ramp:
-    return (*ramp[1:], ramp[4])
-
-
 def _facing(flip: bool) -> str:
     return "right" if flip else "left"
 
 
-def _close_gaps(c: Canvas) -> None:
-    """Fill single empty pixels that the outline would enclose; one at the very border is closed from inside."""
-    # the outline around art there would cut off a border pixel
-    for corner in ((1, 1), (1, 14), (14, 1), (14, 14)):
-        c.erase(box(*corner, *corner))
-    reach = np.pad(c.filled, 1)
-    reach = reach[1:-1, 1:-1] | reach[:-2, 1:-1] | reach[2:, 1:-1] | reach[1:-1, :-2] | reach[1:-1, 2:]
-    free = np.pad(~reach, 1)
-    lonely = ~reach & ~(free[:-2, 1:-1] | free[2:, 1:-1] | free[1:-1, :-2] | free[1:-1, 2:])
-    y, x = np.clip(np.nonzero(lonely), 1, SIZE - 2)
-    c.rgb[y, x] = OUTLINE
-    c.filled[y, x] = True
-
-
-def _tidy(draw: Callable[[Canvas, Random], Look]) -> Callable[[Canvas, Random], Look]:
-    def tidied(c: Canvas, rng: Random) -> Look:
-        look = draw(c, rng)
-        _close_gaps(c)
-        return look
-
-    return tidied
-
-
 # --- slime ------------------------------------------------------------------------------------------------------------
 
-FACE_EYES = _sheet("""
+FACE_EYES = sheet("""
 dot    | shiny  | angry  | sleepy | wide   | single
 .#..#. | w#..w# | #....# | ...... | ww..ww | .wwww.
 .#..#. | ##..## | w#..#w | ##..## | w#..#w | ww##ww
        |        | ww..ww |        | w#..#w | ww##ww
        |        |        |        |        | .wwww.
 """)
-FACE_MOUTHS = _sheet("""
+FACE_MOUTHS = sheet("""
 smile  | open mouth | fangs  | grin   | small mouth
 .#..#. | .####.     | .####. | #wwww# | ......
 ..##.. | ..pp..     | .w..w. | .####. | ..##..
 """)
-SLIME_TOPS = _sheet("""
+SLIME_TOPS = sheet("""
 - | two horns | two feelers | a sprout | a crown  | spikes
   | a......b  | aa....bb    | .ab.cc.. | .a.ab.c. | ...a....
   | ab....bc  | .b....c.    | ..bbc... | .abbbbc. | .a.bb.c.
@@ -149,20 +84,20 @@ TOP_RAMPS = {"a sprout": ("lime", "green"), "a crown": ("gold", "steel")}
 
 
 def slime(c: Canvas, rng: Random) -> Look:
-    colour, ramp = _colour(rng, *BRIGHT)
-    body, (rx, ry) = _pick(rng, {"round": (5.5, 5), "wide": (6.5, 4.5), "tall": (5, 5.5), "flat": (6.5, 4)})
-    top, art = _pick(rng, SLIME_TOPS)
+    colour, ramp = _colour(rng, *COLD, *WARM)
+    body, (rx, ry) = pick(rng, {"round": (5.5, 5), "wide": (6.5, 4.5), "tall": (5, 5.5), "flat": (6.5, 4)})
+    top, art = pick(rng, SLIME_TOPS)
     _, accent = _colour(rng, *TOP_RAMPS.get(top, ("white", "orange", "yellow", "brown", "sky-blue")))
     first_row = round(14.4 - 2 * ry)
     _paint(c, art, {"a": accent}, x=4, y=max(1, first_row - art.count("\n")))
     c.fill(ellipse(7.5, 14 - ry, rx, ry) | ellipse(7.5, 12.6, rx + 0.5, 1.9), ramp)
-    eyes, eye_art = _pick(rng, FACE_EYES)
-    mouth, mouth_art = _pick(rng, FACE_MOUTHS)
+    eyes, eye_art = pick(rng, FACE_EYES)
+    mouth, mouth_art = pick(rng, FACE_MOUTHS)
     _paint(c, eye_art, {}, x=5, y=first_row + (2 if eyes in ("angry", "wide", "single") else 3))
     _paint(c, mouth_art, {"p": RAMPS["pink"]}, x=5, y=first_row + 6)
     eye_text = "one big eye" if eyes == "single" else ""
     return Look(
-        _caption(_a(f"{body} {colour} slime"), top, eye_text, mouth if mouth == "fangs" else ""),
+        _caption(an(f"{body} {colour} slime"), top, eye_text, mouth if mouth == "fangs" else ""),
         parts={"body": body, "top": top or "none", "eyes": eyes, "mouth": mouth},
         colours={"body": colour},
     )
@@ -170,7 +105,7 @@ def slime(c: Canvas, rng: Random) -> Look:
 
 # --- bat --------------------------------------------------------------------------------------------------------------
 
-BAT_WINGS = _sheet("""
+BAT_WINGS = sheet("""
 raised | level | lowered | swept
 b....  | ..... | .....   | .....
 ba...  | ..... | .....   | .b...
@@ -185,13 +120,13 @@ c.cbc  | bcbbb | .bbcb   | ..ccb
        |       | bc..c   |
        |       | c....   |
 """)
-BAT_EARS = _sheet("""
+BAT_EARS = sheet("""
 pointed | big    | small
 1....2  | 11..22 | ......
 11..22  | 1p..p2 | 1....2
 .1222.  | 112222 | 112222
 """)
-BAT_FACES = _sheet("""
+BAT_FACES = sheet("""
 fangs  | smile  | open   | angry
 w#..#w | #....# | ww..ww | #....#
 ...... | ...... | w#..#w | p#..#p
@@ -202,9 +137,9 @@ w#..#w | #....# | ww..ww | #....#
 def bat(c: Canvas, rng: Random) -> Look:
     colour, ramp = _colour(rng, "purple", "black", "brown", "blue", "red", "grey", "teal")
     wing_colour, wing_ramp = _colour(rng, "purple", "magenta", "orange", "red", "blue", "tan", "sky-blue", "pink")
-    wings, wing = _pick(rng, BAT_WINGS)
-    ears, ear_art = _pick(rng, BAT_EARS)
-    face, face_art = _pick(rng, BAT_FACES)
+    wings, wing = pick(rng, BAT_WINGS)
+    ears, ear_art = pick(rng, BAT_EARS)
+    face, face_art = pick(rng, BAT_FACES)
     for flip in (False, True):
         _paint(c, wing, {"a": wing_ramp}, flip=flip)
     c.fill(ellipse(7.5, 8, 3, 3.7), ramp)
@@ -215,10 +150,7 @@ def bat(c: Canvas, rng: Random) -> Look:
         _paint(c, "e..e\ne..e", {"a": ramp}, x=6, y=12)
     return Look(
         _caption(
-            f"{_a(colour)} bat",
-            f"{wings} {wing_colour} wings",
-            f"{ears} ears",
-            "fangs" if face == "fangs" else "",
+            f"{an(colour)} bat", f"{wings} {wing_colour} wings", f"{ears} ears", "fangs" if face == "fangs" else ""
         ),
         parts={"wings": wings, "ears": ears, "face": face, "feet": feet},
         colours={"body": colour, "wings": wing_colour},
@@ -227,13 +159,13 @@ def bat(c: Canvas, rng: Random) -> Look:
 
 # --- ghost ------------------------------------------------------------------------------------------------------------
 
-GHOST_HEMS = _sheet("""
+GHOST_HEMS = sheet("""
 wavy       | ragged     | tail to the right | tail to the left
 BBBBBBBBBB | BBBBBBBBBB | .BBBBBBBBBB.      | BBBBBBBBB
 BBB.BB.BBB | BB.BBBB.BB | ...BBBBBBBB.      | BBBBBBB..
 .B..BB..B. | B...BB...B | .......BBBB.      | BBB......
 """)
-GHOST_ARMS = _sheet("""
+GHOST_ARMS = sheet("""
 raised | spread | lowered | hidden
 B.     | ..     | ..      | ..
 BB     | .B     | ..      |
@@ -242,19 +174,19 @@ BB     | BB     | .B      |
        |        | BB      |
        |        | B.      |
 """)
-GHOST_EYES = _sheet("""
+GHOST_EYES = sheet("""
 hollow | shiny  | angry  | sad    | glowing
 ##..## | w#..w# | #....# | .#..#. | ##..##
 ##..## | ##..## | ##..## | ##..## | #p..p#
 ##..## | ##..## | ##..## | ##..## | ##..##
 """)
-GHOST_MOUTHS = _sheet("""
+GHOST_MOUTHS = sheet("""
 howling | smiling | sticking out its tongue | grinning | silent
 ..##..  | .#..#.  | .####.                  | .####.   |
 ..##..  | ..##..  | ..qr..                  | .#ww#.   |
 ..##..  |         |                         |          |
 """)
-GHOST_HATS = _sheet("""
+GHOST_HATS = sheet("""
 - | a crown  | a top hat | a bow      | a pointed hat
   | .a.bb.c. | ..ppqq..  | .....aa.cc | ...pq...
   | .abbbcd. | ..pqqr..  | .....abbdd | ..ppqr..
@@ -265,13 +197,13 @@ GHOST_HATS = _sheet("""
 
 def ghost(c: Canvas, rng: Random) -> Look:
     colour, ramp = _colour(rng, "white", "steel", "sky-blue", "purple", "teal", "pink")
-    ramp = _paler(ramp)
-    hat, hat_art = _pick(rng, GHOST_HATS)
+    ramp = paler(ramp)
+    hat, hat_art = pick(rng, GHOST_HATS)
     accent_name, accent = _colour(rng, "gold", "red", "magenta") if hat else ("none", RAMPS["gold"])
-    (left, left_art), (right, right_art) = _pick(rng, GHOST_ARMS), _pick(rng, GHOST_ARMS)
-    hem, hem_art = _pick(rng, GHOST_HEMS)
-    mood, mouth_art = _pick(rng, GHOST_MOUTHS)
-    eyes, eye_art = _pick(rng, GHOST_EYES)
+    (left, left_art), (right, right_art) = pick(rng, GHOST_ARMS), pick(rng, GHOST_ARMS)
+    hem, hem_art = pick(rng, GHOST_HEMS)
+    mood, mouth_art = pick(rng, GHOST_MOUTHS)
+    eyes, eye_art = pick(rng, GHOST_EYES)
     _paint(c, left_art, {"B": ramp}, x=1, y=6)
     _paint(c, right_art, {"B": ramp[1:] + ramp[-1:]}, x=1, y=6, flip=True)
     hem_mask = _grid(hem_art, x=3, y=12) == "B"
@@ -280,15 +212,8 @@ def ghost(c: Canvas, rng: Random) -> Look:
     _paint(c, mouth_art, {"p": RAMPS["red"]}, x=5, y=9)
     _paint(c, hat_art, {"a": accent, "p": RAMPS["black"]}, x=4, y=1)
     return Look(
-        _caption(_a(f"{mood} {colour} ghost"), hat, f"{eyes} eyes"),
-        parts={
-            "hem": hem,
-            "left arm": left,
-            "right arm": right,
-            "mood": mood,
-            "eyes": eyes,
-            "hat": hat or "none",
-        },
+        _caption(an(f"{mood} {colour} ghost"), hat, f"{eyes} eyes"),
+        parts={"hem": hem, "left arm": left, "right arm": right, "mood": mood, "eyes": eyes, "hat": hat or "none"},
         colours={"body": colour, "hat": accent_name},
     )
 
@@ -311,7 +236,7 @@ BBBBBBBB......
 ..BBB.BBBBB...
 .BBBB.BBBB....
 """
-DRAGON_WINGS = _sheet("""
+DRAGON_WINGS = sheet("""
 raised   | spread   | folded  | small
 .....aab | ........ | ....... | .......
 ....abbb | ........ | ....... | .......
@@ -325,13 +250,13 @@ raised   | spread   | folded  | small
          |          | .bccbcb |
          |          | ...ccc. |
 """)
-DRAGON_HORNS = _sheet("""
+DRAGON_HORNS = sheet("""
 long  | swept | crested | short
 ...aa | ..... | .a.a.   | .....
 ..ab. | ...aa | .bab.   | ..a..
 .bb.. | .bbb. | .bbc.   | .bb..
 """)
-DRAGON_TAILS = _sheet("""
+DRAGON_TAILS = sheet("""
 pointed | spiked | curled
 ...T    | .a..   | ....
 ..TT    | abb.   | .TT.
@@ -339,7 +264,7 @@ pointed | spiked | curled
 TTT.    | TTT.   | TTTT
 TT..    | TT..   | TTT.
 """)
-DRAGON_BREATHS = _sheet("""
+DRAGON_BREATHS = sheet("""
 - | breathing fire
   | qp..
   | rqp.
@@ -354,10 +279,10 @@ def dragon(c: Canvas, rng: Random) -> Look:
         rng, *[n for n in ("orange", "yellow", "teal", "magenta", "sky-blue") if n != colour]
     )
     _, belly = _colour(rng, "tan", "white", "grey")
-    wings, wing = _pick(rng, DRAGON_WINGS)
-    horns, horn = _pick(rng, DRAGON_HORNS)
-    tail, tail_art = _pick(rng, DRAGON_TAILS)
-    breath, breath_art = _pick(rng, DRAGON_BREATHS)
+    wings, wing = pick(rng, DRAGON_WINGS)
+    horns, horn = pick(rng, DRAGON_HORNS)
+    tail, tail_art = pick(rng, DRAGON_TAILS)
+    breath, breath_art = pick(rng, DRAGON_BREATHS)
     flip = rng.random() < 0.5
     _paint(c, tail_art, {"T": ramp[1:] + ramp[-1:], "a": RAMPS["white"]}, x=11, y=9, flip=flip)
     _paint(c, DRAGON, {"B": ramp, "Y": belly}, flip=flip)
@@ -365,25 +290,15 @@ def dragon(c: Canvas, rng: Random) -> Look:
     _paint(c, breath_art, {"p": FIRES["orange"]}, y=7, flip=flip)
     _paint(c, horn, {"a": RAMPS["white"]}, x=4, y=1, flip=flip)
     return Look(
-        _caption(
-            _a(f"{colour} dragon {breath}".strip()),
-            f"{wings} {wing_colour} wings",
-            f"{horns} horns",
-        ),
-        parts={
-            "wings": wings,
-            "horns": horns,
-            "tail": tail,
-            "breath": breath or "none",
-            "facing": _facing(flip),
-        },
+        _caption(an(f"{colour} dragon {breath}".strip()), f"{wings} {wing_colour} wings", f"{horns} horns"),
+        parts={"wings": wings, "horns": horns, "tail": tail, "breath": breath or "none", "facing": _facing(flip)},
         colours={"body": colour, "wings": wing_colour},
     )
 
 
 # --- skeleton ---------------------------------------------------------------------------------------------------------
 
-SKULLS = _sheet("""
+SKULLS = sheet("""
 round    | broad    | cracked  | horned   | long
 .BBBBBB. | .BBBBBB. | ..B#BBB. | B......B | ..BBBB..
 BBBBBBBB | BBBBBBBB | .BBB#BBB | BBBBBBBB | .BBBBBB.
@@ -399,7 +314,7 @@ BBBBBBBB
 ..BBBB..
 ...BB...
 """
-BONE_ARMS = _sheet("""
+BONE_ARMS = sheet("""
 raised | lowered | bent | outstretched
 B..    | ...     | ...  | ...
 B..    | ...     | ...  | ...
@@ -412,7 +327,7 @@ BB.    | ...     | ...  | ...
        | B..     | BB.  |
        | BB.     |      |
 """)
-BONE_LEGS = _sheet("""
+BONE_LEGS = sheet("""
 standing | bow-legged | walking
 ..BBBB.. | ..BBBB..   | ..BBBB..
 ..B..B.. | BB....BB   | .BB..B..
@@ -422,12 +337,12 @@ standing | bow-legged | walking
 
 def skeleton(c: Canvas, rng: Random) -> Look:
     colour, ramp = _colour(rng, "white", "grey", "steel", "sky-blue")
-    ramp = _paler(ramp)
+    ramp = paler(ramp)
     glow_name, glow = _colour(rng, "red", "lime", "sky-blue", "magenta", "yellow")
-    skull, skull_art = _pick(rng, SKULLS)
-    left, left_art = _pick(rng, BONE_ARMS)
-    right, right_art = _pick(rng, BONE_ARMS)
-    legs, leg_art = _pick(rng, BONE_LEGS)
+    skull, skull_art = pick(rng, SKULLS)
+    left, left_art = pick(rng, BONE_ARMS)
+    right, right_art = pick(rng, BONE_ARMS)
+    legs, leg_art = pick(rng, BONE_LEGS)
     _paint(c, left_art, {"B": ramp}, x=1, y=3)
     _paint(c, right_art, {"B": ramp}, x=1, y=3, flip=True)
     _paint(c, RIBS, {"B": ramp}, x=4, y=8)
@@ -438,7 +353,7 @@ def skeleton(c: Canvas, rng: Random) -> Look:
         _paint(c, "BBBB\n.BB.", {"B": RAMPS[rags]}, x=6, y=12)
     return Look(
         _caption(
-            _a(f"{legs} {colour} skeleton"),
+            an(f"{legs} {colour} skeleton"),
             f"a {skull} skull",
             f"{glow_name} eyes",
             f"{rags} rags" if rags != "no" else "",
@@ -451,27 +366,12 @@ def skeleton(c: Canvas, rng: Random) -> Look:
 # --- spider -----------------------------------------------------------------------------------------------------------
 
 SPIDER_LEGS = {  # for each of four legs on the left: hip, knee, foot
-    "arched": [
-        (5, 6, 3, 3, 1, 6),
-        (5, 8, 2, 8, 1, 9),
-        (5, 10, 2, 11, 1, 13),
-        (6, 11, 4, 13, 4, 14),
-    ],
+    "arched": [(5, 6, 3, 3, 1, 6), (5, 8, 2, 8, 1, 9), (5, 10, 2, 11, 1, 13), (6, 11, 4, 13, 4, 14)],
     "raised": [(5, 6, 4, 4, 3, 1), (5, 8, 2, 5, 1, 3), (5, 10, 3, 9, 1, 10), (6, 11, 3, 12, 2, 14)],
-    "spread": [
-        (5, 6, 3, 4, 1, 3),
-        (5, 8, 3, 7, 1, 7),
-        (5, 10, 3, 10, 1, 11),
-        (6, 11, 4, 13, 4, 14),
-    ],
-    "reaching": [
-        (5, 6, 2, 4, 2, 1),
-        (5, 8, 2, 7, 1, 8),
-        (5, 10, 2, 10, 1, 12),
-        (6, 11, 4, 13, 3, 14),
-    ],
+    "spread": [(5, 6, 3, 4, 1, 3), (5, 8, 3, 7, 1, 7), (5, 10, 3, 10, 1, 11), (6, 11, 4, 13, 4, 14)],
+    "reaching": [(5, 6, 2, 4, 2, 1), (5, 8, 2, 7, 1, 8), (5, 10, 2, 10, 1, 12), (6, 11, 4, 13, 3, 14)],
 }
-SPIDER_MARKS = _sheet("""
+SPIDER_MARKS = sheet("""
 - | an hourglass | stripes | a cross | spots
   | .bb.         | bbbb    | .bb.    | b..b
   | .bc.         | ....    | bbbc    | ....
@@ -479,7 +379,7 @@ SPIDER_MARKS = _sheet("""
   | .bc.         | ....    | .cc.    | ....
   | .cc.         | .cc.    |         | c..c
 """)
-SPIDER_EYES = _sheet("""
+SPIDER_EYES = sheet("""
 two  | four | six  | big
 g..g | g..g | .gg. | w..w
 g..g | .gg. | g..g | #ww#
@@ -490,26 +390,21 @@ g..g | .gg. | g..g | #ww#
 def spider(c: Canvas, rng: Random) -> Look:
     colour, ramp = _colour(rng, "black", "brown", "purple", "red", "blue", "green", "grey")
     mark_colour, accent = _colour(rng, *[n for n in ("red", "yellow", "orange", "sky-blue", "lime") if n != colour])
-    legs, joints = _pick(rng, SPIDER_LEGS)
+    legs, joints = pick(rng, SPIDER_LEGS)
     for flip in (False, True):
         for hip_x, hip_y, knee_x, knee_y, foot_x, foot_y in joints:
             leg = line((hip_x, hip_y), (knee_x, knee_y), (foot_x, foot_y))
             c.fill(leg[:, ::-1] if flip else leg, ramp, 1 + flip)
-    abdomen, (rx, ry) = _pick(rng, {"round": (3.6, 3.6), "slim": (2.6, 4), "long": (3.2, 4.4), "broad": (4.2, 3.3)})
+    abdomen, (rx, ry) = pick(rng, {"round": (3.6, 3.6), "slim": (2.6, 4), "long": (3.2, 4.4), "broad": (4.2, 3.3)})
     c.fill(ellipse(7.5, 9.2 - ry, rx, ry), ramp)
     c.fill(ellipse(7.5, 10.7, 2.6, 2.4), ramp)
-    mark, mark_art = _pick(rng, SPIDER_MARKS)
-    eyes, eye_art = _pick(rng, SPIDER_EYES)
+    mark, mark_art = pick(rng, SPIDER_MARKS)
+    eyes, eye_art = pick(rng, SPIDER_EYES)
     _paint(c, mark_art, {"a": accent}, x=6, y=3)
-    _paint(c, eye_art, {"g": _paler(accent)}, x=6, y=10)
+    _paint(c, eye_art, {"g": paler(accent)}, x=6, y=10)
     _paint(c, "w..w", {}, x=6, y=13)
     return Look(
-        _caption(
-            _a(f"{colour} spider"),
-            f"{legs} legs",
-            f"{mark} on its back" if mark else "",
-            f"{eyes} eyes",
-        ),
+        _caption(an(f"{colour} spider"), f"{legs} legs", f"{mark} on its back" if mark else "", f"{eyes} eyes"),
         parts={"legs": legs, "abdomen": abdomen, "mark": mark or "none", "eyes": eyes},
         colours={"body": colour, "mark": mark_colour},
     )
@@ -517,7 +412,7 @@ def spider(c: Canvas, rng: Random) -> Look:
 
 # --- mushroomling -----------------------------------------------------------------------------------------------------
 
-CAPS = _sheet("""
+CAPS = sheet("""
 round   | pointed | flat    | bell-shaped
 ....BBB | ......B | ...BBBB | ....BBB
 ..BBBBB | .....BB | BBBBBBB | ...BBBB
@@ -530,24 +425,18 @@ BBBBBBB | BBBBBBB |         | .BBBBBB
 """)
 CAP_SPOTS = {
     "big spots": [(4.5, 5.5, 1.5), (9, 3.5, 1.5), (12, 6.5, 1.2)],
-    "small spots": [
-        (3.5, 6.5, 0.8),
-        (6.5, 4.5, 0.8),
-        (9.5, 6.5, 0.8),
-        (12.5, 6.5, 0.8),
-        (9.5, 3.5, 0.8),
-    ],
+    "small spots": [(3.5, 6.5, 0.8), (6.5, 4.5, 0.8), (9.5, 6.5, 0.8), (12.5, 6.5, 0.8), (9.5, 3.5, 0.8)],
     "one big spot": [(7.5, 4.5, 2.2)],
     "no spots": [],
 }
-TINY_FACES = _sheet("""
+TINY_FACES = sheet("""
 happy | angry | surprised | bright-eyed | sleepy
 #..#  | #..#  | #..#      | w..w  | ....
 #..#  | .##.  | ....      | #..#  | #..#
 .##.  | #..#  | .##.      | ....  | ....
       |       | .##.      | .##.  | .##.
 """)
-STUB_ARMS = _sheet("""
+STUB_ARMS = sheet("""
 raised | lowered | spread | hidden
 b.     | ..      | ..     |
 bc     | .b      | ..     |
@@ -560,22 +449,22 @@ def mushroomling(c: Canvas, rng: Random) -> Look:
     colour, ramp = _colour(rng, "red", "orange", "purple", "blue", "brown", "green", "pink", "teal")
     _, skin = _colour(rng, "white", "steel")
     _, spot_ramp = _colour(rng, "white", "yellow")
-    cap, half = _pick(rng, CAPS)
-    spots, circles = _pick(rng, CAP_SPOTS)
-    face, face_art = _pick(rng, TINY_FACES)
-    arms, arm_art = _pick(rng, STUB_ARMS)
+    cap, half = pick(rng, CAPS)
+    spots, circles = pick(rng, CAP_SPOTS)
+    face, face_art = pick(rng, TINY_FACES)
+    arms, arm_art = pick(rng, STUB_ARMS)
     for flip in (False, True):
         _paint(c, arm_art, {"a": skin}, x=2, y=9, flip=flip)
-    c.fill(ellipse(7.5, 11, 3.6, 3) | box(4, 8, 11, 11), _paler(skin))
-    _paint(c, rng.choice(["BB..BB", "BBB.BBB", ".BBBB."]), {"B": _darker(skin)}, x=5, y=14)
+    c.fill(ellipse(7.5, 11, 3.6, 3) | box(4, 8, 11, 11), paler(skin))
+    _paint(c, rng.choice(["BB..BB", "BBB.BBB", ".BBBB."]), {"B": darker(skin)}, x=5, y=14)
     _paint(c, face_art, {}, x=6, y=10)
     art, y = _sym(half), 9 - len(half.split("\n"))
-    _paint(c, art, {"B": ramp, "G": _darker(_darker(skin))}, y=y)
+    _paint(c, art, {"B": ramp, "G": darker(darker(skin))}, y=y)
     for x, spot_y, radius in circles:
         c.fill(ellipse(x, spot_y, radius, radius) & (_grid(art, y=y) == "B"), spot_ramp, 0)
     return Look(
         _caption(
-            _a(f"{face} walking mushroom"),
+            an(f"{face} walking mushroom"),
             f"a {cap} {colour} cap",
             spots if circles else "",
             f"{arms} arms" * (arms != "hidden"),
@@ -587,7 +476,7 @@ def mushroomling(c: Canvas, rng: Random) -> Look:
 
 # --- snake ------------------------------------------------------------------------------------------------------------
 
-SNAKE_HEADS = _sheet("""
+SNAKE_HEADS = sheet("""
 raised     | hooded     | low        | striking
 ...BBBB... | ....BB.... | .......... | ..BBBBB...
 ..BB#BBB.. | ..BBBBBB.. | .......... | .BB#BBBB..
@@ -600,7 +489,7 @@ r.BBBBBB.. | .BBBBBBBB. | ..BBBB.... | w.w#BBBB..
 ...YYBBB.. | ...YYYY... | .r.YBBB... | ...YYBBB..
 ...YBBB... | ...YYYY... | ...YBBB... | ...YBBB...
 """)
-SNAKE_TAILS = _sheet("""
+SNAKE_TAILS = sheet("""
 raised | rattling | flat | curled
 ..B    | .yy      | BBB  | .BB
 ..B    | .yy      |      | B.B
@@ -608,12 +497,7 @@ raised | rattling | flat | curled
 .BB    | .B.      |      | BBB
 BB.    | BB.      |      | BB.
 """)
-SNAKE_PATTERNS = {
-    "plain": "",
-    "striped": "Z..Z..Z..Z..Z",
-    "banded": "..ZZ...ZZ...ZZ",
-    "spotted": "Z.Z.Z.Z.Z.Z.Z",
-}
+SNAKE_PATTERNS = {"plain": "", "striped": "Z..Z..Z..Z..Z", "banded": "..ZZ...ZZ...ZZ", "spotted": "Z.Z.Z.Z.Z.Z.Z"}
 
 
 def _coil(c: Canvas, mask: np.ndarray, ramp: Ramp, pattern: str, accent: Ramp) -> None:
@@ -626,48 +510,28 @@ def _coil(c: Canvas, mask: np.ndarray, ramp: Ramp, pattern: str, accent: Ramp) -
 def snake(c: Canvas, rng: Random) -> Look:
     colour, ramp = _colour(rng, "green", "lime", "red", "purple", "blue", "teal", "brown", "orange")
     accent_name, accent = _colour(rng, *[n for n in ("yellow", "tan", "white", "pink", "sky-blue") if n != colour])
-    head, art = _pick(rng, SNAKE_HEADS)
-    tail, tail_art = _pick(rng, SNAKE_TAILS)
-    pattern, columns = _pick(rng, SNAKE_PATTERNS)
+    head, art = pick(rng, SNAKE_HEADS)
+    tail, tail_art = pick(rng, SNAKE_TAILS)
+    pattern, columns = pick(rng, SNAKE_PATTERNS)
     flip = rng.random() < 0.5
-    _paint(
-        c,
-        tail_art,
-        {"B": ramp, "Y": accent, "y": RAMPS["yellow"]},
-        x=12,
-        y=13 - tail_art.count("\n"),
-        flip=flip,
-    )
+    _paint(c, tail_art, {"B": ramp, "Y": accent, "y": RAMPS["yellow"]}, x=12, y=13 - tail_art.count("\n"), flip=flip)
     _coil(c, ellipse(7, 12.5, 6.4, 2.1), ramp, columns, accent)
     coils = rng.choice(["one coil", "two coils"])
     if coils == "two coils":
         c.fill(ellipse(7.5, 11.3, 5.2, 1.6), [OUTLINE] * 5, 0)
         _coil(c, ellipse(7.5, 10.2, 5, 1.6), ramp, columns, accent)
     neck_y = 1 if coils == "two coils" else 2
-    _paint(
-        c,
-        art,
-        {"B": ramp, "Y": _paler(accent), "r": RAMPS["red"][1:]},
-        x=3,
-        y=neck_y,
-        flip=flip,
-    )
+    _paint(c, art, {"B": ramp, "Y": paler(accent), "r": RAMPS["red"][1:]}, x=3, y=neck_y, flip=flip)
     return Look(
-        _caption(_a(f"{pattern} {colour} snake"), f"a {head} head", coils),
-        parts={
-            "head": head,
-            "tail": tail,
-            "coils": coils,
-            "pattern": pattern,
-            "facing": _facing(flip),
-        },
+        _caption(an(f"{pattern} {colour} snake"), f"a {head} head", coils),
+        parts={"head": head, "tail": tail, "coils": coils, "pattern": pattern, "facing": _facing(flip)},
         colours={"body": colour, "belly": accent_name},
     )
 
 
 # --- wolf -------------------------------------------------------------------------------------------------------------
 
-WOLF_HEADS = _sheet("""
+WOLF_HEADS = sheet("""
 watchful  | howling   | snarling
 ...B..B.. | ..#B..... | .........
 ...BB.BB. | ..BBB.... | .........
@@ -679,7 +543,7 @@ BBBYYBBB. | ...YBBBB. | BBBBBBBBB
 ..YYYBB.. | ...YYBBB. | w#w#YBBB.
           |           | .YYYYYB..
 """)
-WOLF_BODIES = _sheet("""
+WOLF_BODIES = sheet("""
 standing    | running       | sitting     | crouching
 ....BBBBBB. | ....BBBBBB... | ....BBB.... | ....BBBBBB.
 ...YBBBBBBB | ...YBBBBBBB.. | ....BBBBB.. | ...YBBBBBBB
@@ -691,7 +555,7 @@ standing    | running       | sitting     | crouching
 ..BBB...BBB | BB..........B | ...BB.BBBBB |
             |               | ..BBB.BBBB. |
 """)
-WOLF_TAILS = _sheet("""
+WOLF_TAILS = sheet("""
 raised | bushy | hanging
 ...B   | ....  | ....
 ..BB   | ....  | ....
@@ -707,26 +571,19 @@ def wolf(c: Canvas, rng: Random) -> Look:
     colour, ramp = _colour(rng, "grey", "steel", "white", "brown", "black", "blue", "purple")
     fur_colour, fur = _colour(rng, *[n for n in ("white", "tan", "grey", "sky-blue") if n != colour])
     eye_colour, eye = _colour(rng, "yellow", "red", "sky-blue", "lime")
-    head, head_art = _pick(rng, WOLF_HEADS)
-    pose, body = _pick(rng, WOLF_BODIES)
-    tail, tail_art = _pick(rng, WOLF_TAILS)
+    head, head_art = pick(rng, WOLF_HEADS)
+    pose, body = pick(rng, WOLF_BODIES)
+    tail, tail_art = pick(rng, WOLF_TAILS)
     flip = rng.random() < 0.5
     body_y = 14 - body.count("\n")
-    _paint(
-        c,
-        tail_art,
-        {"B": ramp, "Y": fur},
-        x=11,
-        y=5 + 2 * (pose in ("sitting", "crouching")),
-        flip=flip,
-    )
-    _paint(c, body, {"B": ramp, "Y": _paler(fur)}, x=2, y=body_y, flip=flip)
+    _paint(c, tail_art, {"B": ramp, "Y": fur}, x=11, y=5 + 2 * (pose in ("sitting", "crouching")), flip=flip)
+    _paint(c, body, {"B": ramp, "Y": paler(fur)}, x=2, y=body_y, flip=flip)
     if (back := rng.choice(["plain", "dark"])) == "dark":
         saddle = _grid("BBBBBB\n.BBBB.", x=6, y=body_y, flip=flip) == "B"
         c.fill(saddle & c.filled, ramp, 3)
-    _paint(c, head_art, {"B": _paler(ramp), "Y": _paler(fur), "e": eye}, flip=flip)
+    _paint(c, head_art, {"B": paler(ramp), "Y": paler(fur), "e": eye}, flip=flip)
     return Look(
-        _caption(_a(f"{head} {colour} wolf {pose}"), f"{_a(tail)} tail", f"{eye_colour} eyes"),
+        _caption(an(f"{head} {colour} wolf {pose}"), f"{an(tail)} tail", f"{eye_colour} eyes"),
         parts={"head": head, "pose": pose, "tail": tail, "back": back, "facing": _facing(flip)},
         colours={"fur": colour, "chest": fur_colour, "eyes": eye_colour},
     )
@@ -734,7 +591,7 @@ def wolf(c: Canvas, rng: Random) -> Look:
 
 # --- rat --------------------------------------------------------------------------------------------------------------
 
-RAT_BODIES = _sheet("""
+RAT_BODIES = sheet("""
 crouching   | creeping     | rearing
 .......BBB. | .....BBBBB.. | ....BBB......
 .....BBBBBB | ..BBe#BBBBB. | ..BBe#BB.....
@@ -750,14 +607,14 @@ PBBBBBYBBBB | ...PP...PPP. | ..PPBBBBBB...
             |              | ...PPP.PPPP..
 """)
 RAT_EARS_AT = {"crouching": (4, 9), "creeping": (5, 9), "rearing": (6, 5)}  # column, last row
-RAT_EARS = _sheet("""
+RAT_EARS = sheet("""
 round | pointed | huge  | small
 .BB.  | .B..    | .BBB. | BB.
 BPPB  | BPB.    | BPPPB | BPB
 BPPB  | BPPB    | BPPPB | .BB
 .BB.  | .BB.    | .BBB. |
 """)
-RAT_TAILS = _sheet("""
+RAT_TAILS = sheet("""
 curled | raised | low
 .pp.   | ..pp   | ...p
 ...p   | .p..   | ...p
@@ -774,29 +631,16 @@ def rat(c: Canvas, rng: Random) -> Look:
     belly_colour, belly = _colour(rng, *[n for n in ("white", "tan", "grey", "brown") if n != colour])
     eye_colour, eye = _colour(rng, "red", "white", "yellow")
     tail_colour, tail_ramp = _colour(rng, "pink", "tan")
-    pose, body = _pick(rng, RAT_BODIES)
+    pose, body = pick(rng, RAT_BODIES)
     ear_x, ear_y = RAT_EARS_AT[pose]
-    ears, ear = _pick(rng, RAT_EARS)
-    tail, tail_art = _pick(rng, RAT_TAILS)
+    ears, ear = pick(rng, RAT_EARS)
+    tail, tail_art = pick(rng, RAT_TAILS)
     flip = rng.random() < 0.5
     _paint(c, tail_art, {"p": tail_ramp[1:]}, x=11, y=13 - tail_art.count("\n"), flip=flip)
-    _paint(
-        c,
-        body,
-        {"B": ramp, "Y": belly, "P": RAMPS["pink"], "e": eye},
-        y=14 - body.count("\n"),
-        flip=flip,
-    )
-    _paint(
-        c,
-        ear,
-        {"B": _paler(ramp), "P": RAMPS["pink"]},
-        x=ear_x,
-        y=ear_y - ear.count("\n"),
-        flip=flip,
-    )
+    _paint(c, body, {"B": ramp, "Y": belly, "P": RAMPS["pink"], "e": eye}, y=14 - body.count("\n"), flip=flip)
+    _paint(c, ear, {"B": paler(ramp), "P": RAMPS["pink"]}, x=ear_x, y=ear_y - ear.count("\n"), flip=flip)
     return Look(
-        _caption(_a(f"{pose} {colour} rat"), f"{ears} ears", f"a {tail} tail"),
+        _caption(an(f"{pose} {colour} rat"), f"{ears} ears", f"a {tail} tail"),
         parts={"pose": pose, "ears": ears, "tail": tail, "facing": _facing(flip)},
         colours={"fur": colour, "belly": belly_colour, "eyes": eye_colour, "tail": tail_colour},
     )
@@ -804,7 +648,7 @@ def rat(c: Canvas, rng: Random) -> Look:
 
 # --- goblin -----------------------------------------------------------------------------------------------------------
 
-GOBLIN_EARS = _sheet("""
+GOBLIN_EARS = sheet("""
 raised  | level   | drooping
 B...... | ....BBB | ....BBB
 BB.BBBB | ...BBBB | ...BBBB
@@ -814,7 +658,7 @@ BB.BBBB | ...BBBB | ...BBBB
 ...BBBB | ...BBBB | BB.BBBB
 ....BBB | ....BBB | ....BBB
 """)
-GOBLIN_FACES = _sheet("""
+GOBLIN_FACES = sheet("""
 grinning | angry  | sly    | shouting
 #....#   | ##..## | ...... | yy..yy
 y#..#y   | y#..#y | ##..## | y#..#y
@@ -822,7 +666,7 @@ y#..#y   | y#..#y | ##..## | y#..#y
 #wwww#   | .####. | ..22.. | .w##w.
 .####.   | .w..w. | ..#### | .####.
 """)
-GOBLIN_ITEMS = _sheet("""
+GOBLIN_ITEMS = sheet("""
 a club | a dagger | a torch | a sack | -
 .ab    | .a.      | .x.     | ...    |
 abb    | .b.      | xyx     | .p.    |
@@ -845,9 +689,9 @@ def goblin(c: Canvas, rng: Random) -> Look:
     colour, ramp = _colour(rng, "green", "lime", "teal")
     shirt_colour, shirt = _colour(rng, "brown", "red", "purple", "tan", "blue", "orange")
     eye_colour, eye = _colour(rng, "yellow", "red", "orange")
-    ears, half = _pick(rng, GOBLIN_EARS)
-    face, face_art = _pick(rng, GOBLIN_FACES)
-    item, item_art = _pick(rng, GOBLIN_ITEMS)
+    ears, half = pick(rng, GOBLIN_EARS)
+    face, face_art = pick(rng, GOBLIN_FACES)
+    item, item_art = pick(rng, GOBLIN_ITEMS)
     flip = rng.random() < 0.5
     _paint(c, GOBLIN_BODY, {"B": ramp, "T": shirt, "K": RAMPS["black"]}, y=9)
     _paint(c, _sym(half), {"B": ramp}, y=3)
@@ -860,7 +704,7 @@ def goblin(c: Canvas, rng: Random) -> Look:
     item_ramp = RAMPS[GOBLIN_ITEM_RAMPS.get(item, "brown")]
     _paint(c, item_art, {"a": item_ramp, "p": RAMPS["brown"], "x": RAMPS["orange"]}, y=8, flip=flip)
     return Look(
-        _caption(_a(f"{face} {colour} goblin"), f"{ears} ears", item),
+        _caption(an(f"{face} {colour} goblin"), f"{ears} ears", item),
         parts={"ears": ears, "face": face, "item": item or "none", "head": hood},
         colours={"skin": colour, "shirt": shirt_colour, "eyes": eye_colour},
     )
@@ -884,27 +728,27 @@ AAA.TTTTTT.CCC
 ....DDTTDD....
 ...DDD..DDD...
 """
-ORC_HEADS = _sheet("""
+ORC_HEADS = sheet("""
 a topknot | a mohawk | a horned helmet | a bald head | long hair
 ..##..    | ..hh..   | a......a        |             | .hhhhii.
 ..##..    | ..hi..   | ab.mm.bb        |             | hhhhhiii
           | ..ii..   | .bmmnnb.        |             | h......i
           |          |                 |             | h......i
 """)
-ORC_FACES = _sheet("""
+ORC_FACES = sheet("""
 angry  | roaring | gloomy | one-eyed
 ##..## | #e..e#  | ...... | ##..##
 .e..e. | ......  | #e##e# | ##..e.
 w....w | w####w  | w.22.w | w#...w
 w####w | w#rr#w  | w####w | w####w
 """)
-ORC_OUTFITS = _sheet("""
+ORC_OUTFITS = sheet("""
 a strap | armour | a fur pelt | a bare chest
 pp....  | ssttuu | ssssss     | ......
 .qpp..  | sttuuv | tttttt     | 222333
 ...qqp  | ttuuvv | .t.t.t     | .3..3.
 """)
-ORC_ITEMS = _sheet("""
+ORC_ITEMS = sheet("""
 - | an axe | a spiked club
   | .a.a   | .a..
   | abpb   | pqqa
@@ -925,34 +769,21 @@ def orc(c: Canvas, rng: Random) -> Look:
     colour, ramp = _colour(rng, "green", "teal", "lime")
     cloth_colour, cloth = _colour(rng, "brown", "red", "purple", "tan", "orange")
     _, eye = _colour(rng, "red", "yellow")
-    head, head_art = _pick(rng, ORC_HEADS)
-    face, face_art = _pick(rng, ORC_FACES)
-    outfit, outfit_art = _pick(rng, ORC_OUTFITS)
-    item, item_art = _pick(rng, ORC_ITEMS)
+    head, head_art = pick(rng, ORC_HEADS)
+    face, face_art = pick(rng, ORC_FACES)
+    outfit, outfit_art = pick(rng, ORC_OUTFITS)
+    item, item_art = pick(rng, ORC_ITEMS)
     flip = rng.random() < 0.5
     steel, brown = RAMPS["steel"], RAMPS["brown"]
-    dark = _darker(ramp)
-    body = {
-        "A": dark,
-        "C": _darker(dark),
-        "D": dark,
-        "K": RAMPS["black"],
-        "T": cloth,
-        "B": _paler(ramp),
-    }
+    dark = darker(ramp)
+    body = {"A": dark, "C": darker(dark), "D": dark, "K": RAMPS["black"], "T": cloth, "B": paler(ramp)}
     _paint(c, ORC_BODY, body)
     _paint(c, outfit_art, {"1": ramp, "p": brown, "s": cloth}, x=5, y=8)
     _paint(c, face_art, {"1": ramp, "e": eye[1:], "r": RAMPS["red"]}, x=5, y=3)
-    _paint(
-        c,
-        head_art,
-        {"h": RAMPS["black"], "m": steel, "a": RAMPS["white"]},
-        x=4 if len(head_art) > 25 else 5,
-        y=1,
-    )
+    _paint(c, head_art, {"h": RAMPS["black"], "m": steel, "a": RAMPS["white"]}, x=4 if len(head_art) > 25 else 5, y=1)
     _paint(c, item_art, {"a": steel, "p": brown}, x=1, y=2, flip=flip)
     return Look(
-        _caption(_a(f"{face} {colour} orc"), head, outfit, item),
+        _caption(an(f"{face} {colour} orc"), head, outfit, item),
         parts={"head": head, "face": face, "outfit": outfit, "item": item or "none"},
         colours={"skin": colour, "cloth": cloth_colour},
     )
@@ -960,7 +791,7 @@ def orc(c: Canvas, rng: Random) -> Look:
 
 # --- zombie -----------------------------------------------------------------------------------------------------------
 
-ZOMBIE_HEADS = _sheet("""
+ZOMBIE_HEADS = sheet("""
 messy hair | an open brain | a bald head | a bandage
 ..h.hh...  | ...PPPP..     | ...BBBB..   | ...BBBB..
 .hhhhhhh.  | ..PPqPPP.     | ..BBBBBB.   | ..BBBBBB.
@@ -970,7 +801,7 @@ Be#BBBBB.  | Be#BBBBB.     | Be#BBBBB.   | Be#BBBBB.
 BBBB#BBB.  | BBBB#BBB.     | BBBBBBBB.   | BBBB#BBB.
 .w#wBBB..  | .w#wBBB..     | .####BB..   | .w#wBBB..
 """)
-ZOMBIE_ARMS = _sheet("""
+ZOMBIE_ARMS = sheet("""
 outstretched | raised  | drooping | one outstretched arm
 BBTTTTT      | B...... | ...TTTT  | ..TTTTT
 BBBTTTT      | BB..... | ..BTTT.  | BBBTTTT
@@ -979,7 +810,7 @@ BBBBTT.      | BBBTTTT | BB.....  |
              | .BBTTT. | B......  |
              | ..BTT.. |          |
 """)
-ZOMBIE_LEGS = _sheet("""
+ZOMBIE_LEGS = sheet("""
 shuffling | standing | limping
 PPPPP.    | .PPPP.   | PPPPPP
 PPPPPP    | .PPPP.   | PP.PPP
@@ -992,17 +823,10 @@ def zombie(c: Canvas, rng: Random) -> Look:
     colour, ramp = _colour(rng, "lime", "green", "teal")
     shirt_colour, shirt = _colour(rng, "red", "purple", "brown", "orange", "white", "grey")
     _, trousers = _colour(rng, "blue", "black", "brown")
-    head, head_art = _pick(rng, ZOMBIE_HEADS)
-    arms, arm_art = _pick(rng, ZOMBIE_ARMS)
-    legs, leg_art = _pick(rng, ZOMBIE_LEGS)
+    head, head_art = pick(rng, ZOMBIE_HEADS)
+    (arms, arm_art), (legs, leg_art) = pick(rng, ZOMBIE_ARMS), pick(rng, ZOMBIE_LEGS)
     flip = rng.random() < 0.5
-    skin = {
-        "B": _paler(ramp),
-        "e": RAMPS["yellow"],
-        "h": RAMPS["black"],
-        "P": RAMPS["pink"],
-        "q": RAMPS["red"],
-    }
+    skin = {"B": paler(ramp), "e": RAMPS["yellow"], "h": RAMPS["black"], "P": RAMPS["pink"], "q": RAMPS["red"]}
     _paint(c, leg_art, {"P": trousers, "B": ramp}, x=6, y=14 - leg_art.count("\n"), flip=flip)
     _paint(
         c,
@@ -1015,7 +839,7 @@ def zombie(c: Canvas, rng: Random) -> Look:
     _paint(c, head_art, skin, x=4, y=1, flip=flip)
     _paint(c, arm_art, {"T": shirt, "B": ramp}, x=1, y=8 - 3 * (arms == "raised"), flip=flip)
     return Look(
-        _caption(_a(f"{legs} {colour} zombie"), head, arms if arms[:3] == "one" else f"{arms} arms"),
+        _caption(an(f"{legs} {colour} zombie"), head, arms if arms[:3] == "one" else f"{arms} arms"),
         parts={"head": head, "arms": arms, "legs": legs, "facing": _facing(flip)},
         colours={"skin": colour, "shirt": shirt_colour},
     )
@@ -1031,13 +855,13 @@ STALKS = {
 }
 
 
-EYE_HEMS = _sheet("""
+EYE_HEMS = sheet("""
 smooth | ragged     | pointed
        | B..BBBB..B | ..........
        | BB.BBBB.BB | ...BBBB...
        | .B..BB..B. | ....BB....
 """)
-EYE_MOUTHS = _sheet("""
+EYE_MOUTHS = sheet("""
 fangs    | a toothy grin | a frown  | a crooked smile | an open mouth
 ######## | #wwwwww#      | ..####.. | ......#.        | ..####..
 .w.##.w. | .######.      | .#....#. | .#####..        | ..w##w..
@@ -1047,38 +871,31 @@ fangs    | a toothy grin | a frown  | a crooked smile | an open mouth
 def beholder(c: Canvas, rng: Random) -> Look:
     colour, ramp = _colour(rng, "purple", "red", "green", "blue", "teal", "orange", "brown", "pink")
     iris_colour, iris = _colour(rng, *[n for n in ("red", "lime", "sky-blue", "yellow", "magenta") if n != colour])
-    stalks, places = _pick(rng, STALKS)
+    stalks, places = pick(rng, STALKS)
     for base_x, base_y, x, y in places:
         c.fill(line((base_x, base_y), (x, y)), ramp, 1 if x < 8 else 2)
         _paint(c, "ab\nb#" if x < 8 else "ab\n#b", {"a": iris}, x=min(x, 13), y=y - 1)
-    body, (rx, ry) = _pick(rng, {"round": (5.4, 5.4), "squat": (6.2, 5), "tall": (4.6, 5.4)})
+    body, (rx, ry) = pick(rng, {"round": (5.4, 5.4), "squat": (6.2, 5), "tall": (4.6, 5.4)})
     c.fill(ellipse(7.5, 9, rx, ry), ramp)
-    hem, hem_art = _pick(rng, EYE_HEMS)
-    _paint(c, hem_art, {"B": _darker(ramp)}, x=3, y=12)
-    eye, (rx, ry) = _pick(rng, {"round": (2.8, 2.8), "wide": (3.6, 2.4), "narrow": (3.6, 1.6)})
+    hem, hem_art = pick(rng, EYE_HEMS)
+    _paint(c, hem_art, {"B": darker(ramp)}, x=3, y=12)
+    eye, (rx, ry) = pick(rng, {"round": (2.8, 2.8), "wide": (3.6, 2.4), "narrow": (3.6, 1.6)})
     c.fill(ellipse(7.5, 7.5, rx, ry), RAMPS["white"], 0)
     look_x, gaze = rng.choice([(6, "left"), (7, "ahead"), (8, "right")])
     pupil = rng.choice(["bb\n##\n##\nbb", "ab\nb#\n##\nbb"]) if eye != "narrow" else "b#\n#b"
     _paint(c, pupil, {"a": iris}, x=look_x, y=6 if eye != "narrow" else 7)
-    mouth, art = _pick(rng, EYE_MOUTHS)
+    mouth, art = pick(rng, EYE_MOUTHS)
     _paint(c, art, {}, x=4, y=11)
     return Look(
-        _caption(_a(f"{colour} floating eye"), stalks, f"{_a(iris_colour)} iris", mouth),
-        parts={
-            "body": body,
-            "underside": hem,
-            "stalks": stalks,
-            "eye": eye,
-            "gaze": gaze,
-            "mouth": mouth,
-        },
+        _caption(an(f"{colour} floating eye"), stalks, f"{an(iris_colour)} iris", mouth),
+        parts={"body": body, "underside": hem, "stalks": stalks, "eye": eye, "gaze": gaze, "mouth": mouth},
         colours={"body": colour, "iris": iris_colour},
     )
 
 
 # --- golem ------------------------------------------------------------------------------------------------------------
 
-GOLEM_ARMS = _sheet("""
+GOLEM_ARMS = sheet("""
 lowered | raised | mighty
 .AAA    | AAA.   | ..AA
 AAAA    | AAA.   | .AAA
@@ -1090,14 +907,14 @@ AAAA    | ..AA   | AAAA
 AAAA    |        | AAAA
 .AAA    |        | AAA.
 """)
-GOLEM_HEADS = _sheet("""
+GOLEM_HEADS = sheet("""
 square | flat   | single-eyed | narrow | slit-eyed
 HHHH   | ....   | .HH.        | ....   | HHHH
 HHHH   | HHHHHH | HHHH        | .HH.   | HHHH
 e##e   | He##eH | HeeH        | .ee.   | eeee
 HHHH   | HHHHHH | HHHH        | .HH.   | HHHH
 """)
-GOLEM_CHESTS = _sheet("""
+GOLEM_CHESTS = sheet("""
 - | a crack | a glowing core | moss   | a rune
   | ..#...  | ......         | m.mm.. | ......
   | ..##..  | ..xx..         | mmnn.. | .x..x.
@@ -1123,23 +940,16 @@ def golem(c: Canvas, rng: Random) -> Look:
     glow_colour, glow = _colour(
         rng, *[n for n in ("red", "yellow", "sky-blue", "lime", "magenta", "orange") if n != colour]
     )
-    head, head_art = _pick(rng, GOLEM_HEADS)
-    chest, chest_art = _pick(rng, GOLEM_CHESTS)
-    (left, left_art), (right, right_art) = _pick(rng, GOLEM_ARMS), _pick(rng, GOLEM_ARMS)
-    _paint(c, GOLEM_BODY, {"T": ramp, "L": ramp, "R": _darker(ramp)}, x=4, y=5, shade="bevel")
+    head, head_art = pick(rng, GOLEM_HEADS)
+    chest, chest_art = pick(rng, GOLEM_CHESTS)
+    (left, left_art), (right, right_art) = pick(rng, GOLEM_ARMS), pick(rng, GOLEM_ARMS)
+    _paint(c, GOLEM_BODY, {"T": ramp, "L": ramp, "R": darker(ramp)}, x=4, y=5, shade="bevel")
     _paint(c, left_art, {"A": ramp}, x=1, y=1 if left == "raised" else 4, shade="bevel")
     _paint(c, right_art, {"A": ramp}, x=1, y=1 if right == "raised" else 4, flip=True, shade="bevel")
-    _paint(
-        c,
-        head_art,
-        {"H": _paler(ramp), "e": glow},
-        x=5 if head == "flat" else 6,
-        y=2,
-        shade="bevel",
-    )
+    _paint(c, head_art, {"H": paler(ramp), "e": glow}, x=5 if head == "flat" else 6, y=2, shade="bevel")
     _paint(c, chest_art, {"x": glow, "m": RAMPS["lime"][1:]}, x=5, y=6)
     return Look(
-        _caption(_a(f"{colour} golem"), f"a {head} head", f"{glow_colour} eyes", chest),
+        _caption(an(f"{colour} golem"), f"a {head} head", f"{glow_colour} eyes", chest),
         parts={"head": head, "chest": chest or "plain", "left arm": left, "right arm": right},
         colours={"stone": colour, "glow": glow_colour},
     )
@@ -1156,7 +966,7 @@ FIRES: dict[str, Ramp] = {
     "pink": (*RAMPS["pink"][:3], *RAMPS["magenta"][2:4]),
     "purple": (*RAMPS["magenta"][:2], *RAMPS["purple"][1:4]),
 }
-FIRE_SHAPES = _sheet("""
+FIRE_SHAPES = sheet("""
 swirling       | pointed        | horned         | leaning
 .......4...... | ......4....... | .............. | ..........4...
 ......44...... | ......44...... | ..4........4.. | ........44....
@@ -1175,7 +985,7 @@ swirling       | pointed        | horned         | leaning
 """)
 
 
-FIRE_FACES = _sheet("""
+FIRE_FACES = sheet("""
 grinning | angry  | roaring | calm   | surprised | one-eyed
 #....#   | ##..## | #....#  | ...... | .#..#.    | ......
 ##..##   | .#..#. | ##..##  | ##..## | .#..#.    | .####.
@@ -1186,10 +996,10 @@ grinning | angry  | roaring | calm   | surprised | one-eyed
 
 
 def flame(c: Canvas, rng: Random) -> Look:
-    colour, ramp = _pick(rng, FIRES)
-    shape, art = _pick(rng, FIRE_SHAPES)
-    face, face_art = _pick(rng, FIRE_FACES)
-    core, (rx, ry) = _pick(rng, {"large": (5.4, 5.4), "small": (4.4, 4.2), "tall": (4, 6)})
+    colour, ramp = pick(rng, FIRES)
+    shape, art = pick(rng, FIRE_SHAPES)
+    face, face_art = pick(rng, FIRE_FACES)
+    core, (rx, ry) = pick(rng, {"large": (5.4, 5.4), "small": (4.4, 4.2), "tall": (4, 6)})
     flip = rng.random() < 0.5
     outer = _grid(art, flip=flip) == "4"
     c.fill(outer, ramp, 3)
@@ -1198,13 +1008,13 @@ def flame(c: Canvas, rng: Random) -> Look:
         inner = ellipse(7.5, 13.5 - ry + shrink, rx - shrink, ry - shrink)
         tip = ellipse(7.5 + shift, 13 - 2 * ry + 2 * shrink, 1.4, 2)
         c.fill((inner | tip) & outer, ramp, tone)
-    arms, y = _pick(rng, {"none": 0, "raised": 6, "lowered": 9})
+    arms, y = pick(rng, {"none": 0, "raised": 6, "lowered": 9})
     if y:
         for mirrored in (False, True):
             _paint(c, "3..\n33.\n323\n.32\n..3", {"0": ramp}, x=1, y=y, flip=mirrored)
     _paint(c, face_art, {}, x=5, y=8)
     return Look(
-        _caption(_a(f"{face} {colour} fire elemental"), f"a {shape} flame", f"{arms} arms" if y else ""),
+        _caption(an(f"{face} {colour} fire elemental"), f"a {shape} flame", f"{arms} arms" if y else ""),
         parts={"shape": shape, "face": face, "core": core, "arms": arms},
         colours={"fire": colour},
     )
@@ -1243,12 +1053,12 @@ TREE_TRUNK = """
 ....BBB
 ....BBB
 """
-TREE_ROOTS = _sheet("""
+TREE_ROOTS = sheet("""
 spread  | stubby  | clawed
 ..BBBBB | ...BBB. | ..BBBBB
 .BB.BB. | ...BBB. | BB.B.BB
 """)
-TREE_ARMS = _sheet("""
+TREE_ARMS = sheet("""
 raised | lowered | spread
 L...   | ....    | ....
 B.L.   | ....    | L...
@@ -1258,8 +1068,8 @@ BBB.   | ..BB    | B..B
        | B.B.    | .L..
        | L.L.    |
 """)
-BARKS = {"brown": RAMPS["brown"], "dark brown": _darker(RAMPS["brown"])}
-TREE_FACES = _sheet("""
+BARKS = {"brown": RAMPS["brown"], "dark brown": darker(RAMPS["brown"])}
+TREE_FACES = sheet("""
 grim   | friendly | howling | toothy
 ##..## | ##..##   | #x..x#  | #x..x#
 x#..#x | #x..x#   | ##..##  | ......
@@ -1271,15 +1081,15 @@ x#..#x | #x..x#   | ##..##  | ......
 
 def treant(c: Canvas, rng: Random) -> Look:
     leaf_colour, leaves = _colour(rng, "green", "lime", "teal", "orange", "pink")
-    bark_colour, bark = _pick(rng, BARKS)
+    bark_colour, bark = pick(rng, BARKS)
     eye_colour, eye = _colour(rng, "yellow", "red", "sky-blue")
-    crown, blobs = _pick(rng, TREE_CROWNS)
-    roots, root_art = _pick(rng, TREE_ROOTS)
-    face, face_art = _pick(rng, TREE_FACES)
-    (left, left_art), (right, right_art) = _pick(rng, TREE_ARMS), _pick(rng, TREE_ARMS)
+    crown, blobs = pick(rng, TREE_CROWNS)
+    roots, root_art = pick(rng, TREE_ROOTS)
+    face, face_art = pick(rng, TREE_FACES)
+    (left, left_art), (right, right_art) = pick(rng, TREE_ARMS), pick(rng, TREE_ARMS)
     tuft = leaves if blobs else bark
     _paint(c, left_art, {"B": bark, "L": tuft}, x=1, y=6)
-    _paint(c, right_art, {"B": _darker(bark), "L": tuft}, x=1, y=6, flip=True)
+    _paint(c, right_art, {"B": darker(bark), "L": tuft}, x=1, y=6, flip=True)
     _paint(c, _sym(TREE_TRUNK + root_art), {"B": bark}, y=5)
     _paint(c, face_art, {"x": eye[1:], "a": bark}, x=5, y=7)
     if not blobs:
@@ -1291,29 +1101,18 @@ def treant(c: Canvas, rng: Random) -> Look:
         _paint(c, "......aa...\naa....bb...\nbb.......aa\n....aa...bb", {"a": RAMPS[fruit]}, x=3, y=2)
     return Look(
         _caption(
-            _a(f"{face} living tree"),
+            an(f"{face} living tree"),
             f"a {crown} crown" if not blobs else f"a {crown} {leaf_colour} crown",
             f"{fruit} fruit" if fruit != "no" else "",
         ),
-        parts={
-            "crown": crown,
-            "fruit": fruit,
-            "roots": roots,
-            "face": face,
-            "left arm": left,
-            "right arm": right,
-        },
-        colours={
-            "leaves": leaf_colour if blobs else "none",
-            "bark": bark_colour,
-            "eyes": eye_colour,
-        },
+        parts={"crown": crown, "fruit": fruit, "roots": roots, "face": face, "left arm": left, "right arm": right},
+        colours={"leaves": leaf_colour if blobs else "none", "bark": bark_colour, "eyes": eye_colour},
     )
 
 
 # --- crab -------------------------------------------------------------------------------------------------------------
 
-CRAB_CLAWS = _sheet("""
+CRAB_CLAWS = sheet("""
 raised | spread | closed
 B.B..  | .....  | .....
 B.BB.  | .....  | .....
@@ -1325,21 +1124,21 @@ BBBB.  | .B...  | BBBB.
 ...BB  | .BBB.  | ...BB
        | ...BB  |
 """)
-CRAB_LEGS = _sheet("""
+CRAB_LEGS = sheet("""
 bent   | straight | tucked
 ..BBB. | .BBBBB   | ......
 .B..BB | BB..BB   | ..BBBB
 BB.BB. | ..BB..   | .BB.BB
 ...B.. | .BB...   | ..BB..
 """)
-CRAB_EYES = _sheet("""
+CRAB_EYES = sheet("""
 wide     | tired    | tall     | angry
 ........ | ........ | www..www | ........
 www..www | BBB..BBB | w#w..w#w | B......B
 w#w..w#w | w#w..w#w | .B....B. | #BB..BB#
 .B....B. | .B....B. | .B....B. | w#w..w#w
 """)
-CRAB_MOUTHS = _sheet("""
+CRAB_MOUTHS = sheet("""
 smiling | calm | toothy | bubbling | sad
 #..#    | .... | ####   | uu..     | .##.
 .##.    | .##. | .ww.   | uu##     | #..#
@@ -1348,40 +1147,29 @@ smiling | calm | toothy | bubbling | sad
 
 def crab(c: Canvas, rng: Random) -> Look:
     colour, ramp = _colour(rng, "red", "orange", "blue", "purple", "teal", "magenta")
-    shell, (rx, ry) = _pick(rng, {"wide": (5.5, 3), "round": (4.6, 3.6), "flat": (5.5, 2.4)})
-    claws, _ = _pick(rng, CRAB_CLAWS)
+    shell, (rx, ry) = pick(rng, {"wide": (5.5, 3), "round": (4.6, 3.6), "flat": (5.5, 2.4)})
+    claws, _ = pick(rng, CRAB_CLAWS)
     second = rng.choice([claws, claws, *CRAB_CLAWS])
-    legs, leg_art = _pick(rng, CRAB_LEGS)
-    eyes, eye_art = _pick(rng, CRAB_EYES)
-    mouth, mouth_art = _pick(rng, CRAB_MOUTHS)
+    legs, leg_art = pick(rng, CRAB_LEGS)
+    eyes, eye_art = pick(rng, CRAB_EYES)
+    mouth, mouth_art = pick(rng, CRAB_MOUTHS)
     for name, flip in ((claws, False), (second, True)):
-        _paint(c, leg_art, {"B": _darker(ramp)}, x=1, y=11, flip=flip)
+        _paint(c, leg_art, {"B": darker(ramp)}, x=1, y=11, flip=flip)
         _paint(c, CRAB_CLAWS[name], {"B": ramp}, flip=flip)
     top = round(13 - 2 * ry)
     c.fill(ellipse(7.5, 13 - ry, rx, ry), ramp)
     _paint(c, eye_art, {"B": ramp}, x=4, y=top - 2)
     _paint(c, mouth_art, {"u": RAMPS["sky-blue"]}, x=6, y=11)
     return Look(
-        _caption(
-            _a(f"{colour} crab"),
-            f"a {shell} shell",
-            f"{claws} claws" if claws == second else "uneven claws",
-        ),
-        parts={
-            "shell": shell,
-            "left claw": claws,
-            "right claw": second,
-            "legs": legs,
-            "eyes": eyes,
-            "mouth": mouth,
-        },
+        _caption(an(f"{colour} crab"), f"a {shell} shell", f"{claws} claws" if claws == second else "uneven claws"),
+        parts={"shell": shell, "left claw": claws, "right claw": second, "legs": legs, "eyes": eyes, "mouth": mouth},
         colours={"shell": colour},
     )
 
 
 # --- bee --------------------------------------------------------------------------------------------------------------
 
-BEE_WINGS = _sheet("""
+BEE_WINGS = sheet("""
 raised   | spread   | swept-back | half-open
 ..aa.ab. | aa...aab | .........  | ..aab.
 .aab.aab | aab.aabb | .....aab.  | .aaabb
@@ -1389,39 +1177,30 @@ raised   | spread   | swept-back | half-open
 ..bb.bb. | ..bbbb.. | ...aabbb.  | ..abb.
 ...bbb.. |          | ...abb...  | ...b..
 """)
-BEE_FEELERS = _sheet("""
+BEE_FEELERS = sheet("""
 long | curled | short
 B... | BB..   | ....
 .B.. | ..B.   | .B..
 .B.. | ..B.   | ..B.
 """)
-BEE_BODIES = {
-    "plump": (9, 9.5, 4.6, 4),
-    "slim": (9.5, 9.5, 4.4, 3),
-    "drooping": (9, 10.2, 3.8, 4.3),
-}
-BEE_STRIPES = {
-    "two": [7, 8, 11, 12],
-    "three": [6, 9, 12],
-    "one": [8, 9],
-    "thick": [7, 8, 10, 11, 13],
-}
+BEE_BODIES = {"plump": (9, 9.5, 4.6, 4), "slim": (9.5, 9.5, 4.4, 3), "drooping": (9, 10.2, 3.8, 4.3)}
+BEE_STRIPES = {"two": [7, 8, 11, 12], "three": [6, 9, 12], "one": [8, 9], "thick": [7, 8, 10, 11, 13]}
 
 
 def bee(c: Canvas, rng: Random) -> Look:
     colour, ramp = _colour(rng, "yellow", "gold", "orange")
-    stripe_colour, stripe = _pick(
+    stripe_colour, stripe = pick(
         rng,
         {
             "black": RAMPS["black"][1:] + RAMPS["black"][4:],
-            "dark brown": _darker(RAMPS["brown"][1:] + RAMPS["brown"][4:]),
+            "dark brown": darker(RAMPS["brown"][1:] + RAMPS["brown"][4:]),
         },
     )
     wing_colour, wing_ramp = _colour(rng, "sky-blue", "white", "steel")
-    wings, wing = _pick(rng, BEE_WINGS)
-    feelers, feeler_art = _pick(rng, BEE_FEELERS)
-    body, (cx, cy, rx, ry) = _pick(rng, BEE_BODIES)
-    stripes, columns = _pick(rng, BEE_STRIPES)
+    wings, wing = pick(rng, BEE_WINGS)
+    feelers, feeler_art = pick(rng, BEE_FEELERS)
+    body, (cx, cy, rx, ry) = pick(rng, BEE_BODIES)
+    stripes, columns = pick(rng, BEE_STRIPES)
     flip = rng.random() < 0.5
     turn = slice(None, None, -1 if flip else 1)
     body_mask = ellipse(cx, cy, rx, ry)
@@ -1429,42 +1208,32 @@ def bee(c: Canvas, rng: Random) -> Look:
     _paint(c, feeler_art, {"B": stripe}, x=2, y=5, flip=flip)
     c.fill(body_mask[:, turn], ramp)
     c.fill((body_mask & np.isin(np.arange(SIZE), columns))[:, turn], stripe)
-    c.fill(ellipse(3.8, 9.5, 2.8, 2.8)[:, turn], _paler(ramp))
+    c.fill(ellipse(3.8, 9.5, 2.8, 2.8)[:, turn], paler(ramp))
     _paint(c, rng.choice(["w#\n##", "##\n##", "#.\n##", "..\n##"]), {}, x=2, y=8, flip=flip)
     _paint(c, wing, {"a": wing_ramp}, x=5, flip=flip)
     return Look(
-        _caption(
-            _a(f"{body} {colour} bee"),
-            f"{wings} {wing_colour} wings",
-            f"{stripes} {stripe_colour} stripes",
-        ),
-        parts={
-            "body": body,
-            "wings": wings,
-            "feelers": feelers,
-            "stripes": stripes,
-            "facing": _facing(flip),
-        },
+        _caption(an(f"{body} {colour} bee"), f"{wings} {wing_colour} wings", f"{stripes} {stripe_colour} stripes"),
+        parts={"body": body, "wings": wings, "feelers": feelers, "stripes": stripes, "facing": _facing(flip)},
         colours={"body": colour, "stripes": stripe_colour, "wings": wing_colour},
     )
 
 
 # --- owl --------------------------------------------------------------------------------------------------------------
 
-OWL_EARS = _sheet("""
+OWL_EARS = sheet("""
 pointed tufts | curved tufts | a round head | small tufts
 BB......BB    | B........B   | ..........   | ..........
 BBB....BBB    | BB......BB   | ..BBBBBB..   | .B......B.
 .BBBBBBBB.    | .BBBBBBBB.   | .BBBBBBBB.   | .BBBBBBBB.
 """)
-OWL_EYES = _sheet("""
+OWL_EYES = sheet("""
 wide     | yellow   | sleepy   | stern    | winking
 .ww..ww. | .aa..aa. | .ww..ww. | ##....## | .ww..ww.
 w##ww##w | a##aa##a | wwwwwwww | w##..##w | w##wwwww
 w##ww##w | a##aa##a | ###ww### | w##ww##w | w##w####
 .ww..ww. | .aa..aa. | .ww..ww. | .ww..ww. | .ww..ww.
 """)
-OWL_WINGS = _sheet("""
+OWL_WINGS = sheet("""
 folded | spread | drooping
 ...    | A..    | ...
 ...    | AA.    | ...
@@ -1476,7 +1245,7 @@ folded | spread | drooping
 ..A    |        | .A.
        |        | .A.
 """)
-OWL_BELLIES = _sheet("""
+OWL_BELLIES = sheet("""
 speckled | barred | plain | chevrons
 s..s..   | .ssss. |       | s.ss.s
 ..s..s   | ...... |       | .s..s.
@@ -1487,15 +1256,15 @@ s..s..   | .ssss. |       | ..ss..
 def owl(c: Canvas, rng: Random) -> Look:
     colour, ramp = _colour(rng, "brown", "grey", "white", "tan", "purple", "blue", "teal")
     belly_colour, belly = _colour(rng, *[n for n in ("tan", "white", "yellow") if n != colour])
-    ears, ear_art = _pick(rng, OWL_EARS)
-    eyes, eye_art = _pick(rng, OWL_EYES)
-    wings, wing = _pick(rng, OWL_WINGS)
-    pattern, pattern_art = _pick(rng, OWL_BELLIES)
+    ears, ear_art = pick(rng, OWL_EARS)
+    eyes, eye_art = pick(rng, OWL_EYES)
+    wings, wing = pick(rng, OWL_WINGS)
+    pattern, pattern_art = pick(rng, OWL_BELLIES)
     c.fill(ellipse(7.5, 8, 5, 5.4) | (_grid(ear_art, 3, 1) == "B"), ramp)
     c.fill(ellipse(7.5, 11, 3.4, 2.8), belly)
     _paint(c, pattern_art, {"s": belly[2:] + belly[:2]}, x=5, y=10)
     for flip in (False, True):
-        _paint(c, wing, {"A": _darker(ramp)}, y=5, flip=flip)
+        _paint(c, wing, {"A": darker(ramp)}, y=5, flip=flip)
     _paint(c, eye_art, {"a": RAMPS["yellow"]}, x=4, y=4)
     _paint(c, "pq\nqr", {"p": RAMPS["orange"]}, x=7, y=7)
     perch = rng.choice(["feet", "branch"])
@@ -1507,7 +1276,7 @@ def owl(c: Canvas, rng: Random) -> Look:
         y=14,
     )
     return Look(
-        _caption(_a(f"{colour} owl"), ears, f"{eyes} eyes", f"{wings} wings"),
+        _caption(an(f"{colour} owl"), ears, f"{eyes} eyes", f"{wings} wings"),
         parts={"ears": ears, "eyes": eyes, "wings": wings, "belly": pattern, "perch": perch},
         colours={"feathers": colour, "belly": belly_colour},
     )
@@ -1515,7 +1284,7 @@ def owl(c: Canvas, rng: Random) -> Look:
 
 # --- frog -------------------------------------------------------------------------------------------------------------
 
-FROG_POSES = _sheet("""
+FROG_POSES = sheet("""
 sitting | crouching | squatting | puffed-up | standing tall
 ..BBBBB | ..BBBBB   | ..BBBBB   | ..BBBBB   | ..BBBBB
 .BBBBBB | .BBBBBB   | .BBBBBB   | .BBBBBB   | .BBBBBB
@@ -1529,20 +1298,20 @@ BBBBYYY | BBBBB..   | .BBBBYY   | BBBYYYY   | BB.BYYY
 BBBBBYY |           | BBBBBB.   | BBBBB..   | B..BBYY
 BBB.BB. |           |           |           | ..BBB..
 """)
-FROG_EYES = _sheet("""
+FROG_EYES = sheet("""
 round  | sleepy | cross  | golden
 .BBB.. | .BBB.. | .BBB.. | .BBB..
 Bww#B. | BBBBB. | B##BB. | Byy#B.
 Bww#BB | B###BB | Bw##BB | Byy#BB
 """)
-FROG_MOUTHS = _sheet("""
+FROG_MOUTHS = sheet("""
 a wide smile | its tongue out | an open mouth | a small mouth
 #........#   | .########.     | .########.    | ..........
 .########.   | ....rr....     | .#rrrrrr#.    | ...####...
              | ....rs....     | ..######..    |
              | .....s....     |               |
 """)
-FROG_HATS = _sheet("""
+FROG_HATS = sheet("""
 - | a crown | a leaf on its head | a flower
   | a.ab.c  | ..gh..             | ..p...
   | abbbcc  | .gghi.             | .pyp..
@@ -1553,14 +1322,13 @@ FROG_HATS = _sheet("""
 def frog(c: Canvas, rng: Random) -> Look:
     colour, ramp = _colour(rng, "green", "lime", "teal", "blue", "orange", "red", "brown")
     belly_colour, belly = _colour(rng, *[n for n in ("yellow", "tan", "white") if n != colour])
-    pose, half = _pick(rng, FROG_POSES)
-    eyes, eye_art = _pick(rng, FROG_EYES)
-    mouth, mouth_art = _pick(rng, FROG_MOUTHS)
-    hat, hat_art = _pick(rng, FROG_HATS)
+    pose, half = pick(rng, FROG_POSES)
+    eyes, eye_art = pick(rng, FROG_EYES)
+    (mouth, mouth_art), (hat, hat_art) = pick(rng, FROG_MOUTHS), pick(rng, FROG_HATS)
     marks = rng.choice(["plain", "spotted", "striped"])
     art = _sym(half)
     top = 14 - art.count("\n")
-    _paint(c, art, {"B": ramp, "Y": _paler(belly)}, y=top)
+    _paint(c, art, {"B": ramp, "Y": paler(belly)}, y=top)
     if marks != "plain":
         _paint(c, "d..d\n.d.." if marks == "spotted" else ".dd.\n.dd.", {"a": ramp}, x=6, y=top)
     _paint(c, eye_art, {"B": ramp, "y": RAMPS["yellow"]}, x=2, y=top - 2)
@@ -1574,7 +1342,7 @@ def frog(c: Canvas, rng: Random) -> Look:
         y=top - hat_art.count("\n") - 1,
     )
     return Look(
-        _caption(_a(f"{pose} {colour} frog"), f"{eyes} eyes", mouth, hat),
+        _caption(an(f"{pose} {colour} frog"), f"{eyes} eyes", mouth, hat),
         parts={"pose": pose, "eyes": eyes, "mouth": mouth, "hat": hat or "none", "back": marks},
         colours={"skin": colour, "belly": belly_colour},
     )
@@ -1582,7 +1350,7 @@ def frog(c: Canvas, rng: Random) -> Look:
 
 # --- mimic ------------------------------------------------------------------------------------------------------------
 
-MIMIC_LIDS = _sheet("""
+MIMIC_LIDS = sheet("""
 domed          | flat           | banded         | tilted
 ...WWWWWWWW... | mWWWWWWWWWWWWn | ..WWmWWWWnWW.. | ..........WWn.
 .mWWWWWWWWWWn. | mWWWWWWWWWWWWn | .WWWmWWWWnWWW. | ......WWWWWWn.
@@ -1590,7 +1358,7 @@ domed          | flat           | banded         | tilted
 mmnnnnnnnnnnoo |                | mmnnnnnnnnnnoo | mWWWWWnnnnnoo.
                |                |                | mmnnno........
 """)
-MIMIC_MOUTHS = _sheet("""
+MIMIC_MOUTHS = sheet("""
 sharp        | long         | even         | crooked
 w.w.ww.w.w.w | w.w......w.w | ww.ww.ww.ww. | w..ww..w.ww.
 ............ | w.w......w.w | ............ | .......w....
@@ -1598,7 +1366,7 @@ w.w.ww.w.w.w | w.w......w.w | ww.ww.ww.ww. | w..ww..w.ww.
 .w.w.ww.w.w. | .w.w.ww.w.w. | ww.ww.ww.ww. | w.w..w.ww.w.
 """)
 MIMIC_EYES = {"two": "..yy....yy..", "one": ".....yy.....", "three": ".yy..yy..yy.", "no": ""}
-MIMIC_TONGUES = _sheet("""
+MIMIC_TONGUES = sheet("""
 - | a long tongue | a short tongue | a curled tongue
   | pqq.          | pqqr           | .pqr
   | pqq.          | pqqr           | .pqr
@@ -1615,61 +1383,43 @@ mWWWWWWWWWWWWo
 mWWWWWWWWWWWWo
 mmnnnnnnnnnnoo
 """
-MIMIC_FEET = {
-    "no": "",
-    "stubby": ".BBB......BBB.",
-    "clawed": "ww.ww....ww.ww",
-    "four": ".BB.BB..BB.BB.",
-}
+MIMIC_FEET = {"no": "", "stubby": ".BBB......BBB.", "clawed": "ww.ww....ww.ww", "four": ".BB.BB..BB.BB."}
 
 
 def mimic(c: Canvas, rng: Random) -> Look:
     wood_colour, wood = _colour(rng, "brown", "tan", "red", "purple", "blue", "green")
     metal_colour, metal = _colour(rng, "gold", "steel", "orange")
-    lid, lid_art = _pick(rng, MIMIC_LIDS)
-    teeth, teeth_art = _pick(rng, MIMIC_MOUTHS)
-    eyes, eye_art = _pick(rng, MIMIC_EYES)
-    tongue, tongue_art = _pick(rng, MIMIC_TONGUES)
+    lid, lid_art = pick(rng, MIMIC_LIDS)
+    teeth, teeth_art = pick(rng, MIMIC_MOUTHS)
+    eyes, eye_art = pick(rng, MIMIC_EYES)
+    tongue, tongue_art = pick(rng, MIMIC_TONGUES)
     eye_colour, eye = _colour(rng, "yellow", "red", "lime")
     c.fill(box(2, 4, 13, 9), [OUTLINE] * 5, 0)
     _paint(c, lid_art, {"W": wood, "m": metal[1:]}, y=max(1, 4 - lid_art.count("\n")))
     _paint(c, teeth_art, {}, x=2, y=5)
     _paint(c, eye_art, {"y": eye}, x=2, y=6)
-    feet, feet_art = _pick(rng, MIMIC_FEET)
+    feet, feet_art = pick(rng, MIMIC_FEET)
     _paint(c, feet_art, {"B": wood}, y=14)
     _paint(c, MIMIC_CHEST, {"W": wood, "m": metal[1:]}, y=9)
     lock = rng.choice(["square", "keyhole", "none"])
     if lock != "none" and not tongue:
-        _paint(
-            c,
-            "mmnn\nm##n\nn##n" if lock == "square" else ".mn.\nm##n\n.nn.",
-            {"m": metal},
-            x=6,
-            y=9,
-        )
+        _paint(c, "mmnn\nm##n\nn##n" if lock == "square" else ".mn.\nm##n\n.nn.", {"m": metal}, x=6, y=9)
     _paint(c, tongue_art, {"p": RAMPS["pink"][1:]}, x=rng.choice([3, 6, 9]), y=9)
     return Look(
         _caption(
-            f"{_a(wood_colour)} treasure chest monster",
+            f"{an(wood_colour)} treasure chest monster",
             f"{teeth} teeth",
             f"{eyes} eyes" if eyes != "one" else "one eye",
             tongue,
         ),
-        parts={
-            "lid": lid,
-            "teeth": teeth,
-            "eyes": eyes,
-            "tongue": tongue or "none",
-            "lock": lock,
-            "feet": feet,
-        },
+        parts={"lid": lid, "teeth": teeth, "eyes": eyes, "tongue": tongue or "none", "lock": lock, "feet": feet},
         colours={"wood": wood_colour, "metal": metal_colour, "eyes": eye_colour},
     )
 
 
 # --- imp --------------------------------------------------------------------------------------------------------------
 
-IMP_HORNS = _sheet("""
+IMP_HORNS = sheet("""
 long     | curved   | short    | wide
 a......b | .a....b. | ........ | ........
 a......b | a......b | ........ | aa....bb
@@ -1683,7 +1433,7 @@ BBBBBBBB
 BBBBBBBB
 .BBBBBB.
 """
-IMP_FACES = _sheet("""
+IMP_FACES = sheet("""
 grinning | sneering | cackling | glaring
 #....#   | ##..##   | #....#   | ##..##
 y#..#y   | y#..#y   | y#..#y   | #y##y#
@@ -1691,7 +1441,7 @@ y#..#y   | y#..#y   | y#..#y   | #y##y#
 #wwww#   | ..####   | w####w   | .####.
 .####.   | ...w..   | .####.   | #....#
 """)
-IMP_WINGS = _sheet("""
+IMP_WINGS = sheet("""
 raised | spread | folded | none
 B..    | ....   | ...    |
 BB.    | ....   | ...    |
@@ -1702,14 +1452,14 @@ BBB    | BBB    | ...    |
        | ...B   | .BB    |
        |        | .B.    |
 """)
-IMP_LEGS = _sheet("""
+IMP_LEGS = sheet("""
 crouching | hopping  | standing
 BB.BB.BB  | .BBBBBB. | .BBBBBB.
 BBBBBBBB  | BBBBBBBB | .BBBBBB.
 .BB..BB.  | BB....BB | .BB..BB.
 BB....BB  | .B....B. | .BB..BB.
 """)
-IMP_TAILS = _sheet("""
+IMP_TAILS = sheet("""
 arrow | forked | curled
 ..B.  | B.B    | .BB.
 .BBB  | BBB    | B..B
@@ -1733,38 +1483,31 @@ aaa
 def imp(c: Canvas, rng: Random) -> Look:
     colour, ramp = _colour(rng, "red", "purple", "orange", "magenta", "blue")
     wing_colour, wing_ramp = _colour(rng, *[n for n in ("black", "purple", "orange", "red") if n != colour])
-    horns, horn_art = _pick(rng, IMP_HORNS)
-    face, face_art = _pick(rng, IMP_FACES)
-    wings, wing = _pick(rng, IMP_WINGS)
-    pose, leg_art = _pick(rng, IMP_LEGS)
-    tail, tail_art = _pick(rng, IMP_TAILS)
+    horns, horn_art = pick(rng, IMP_HORNS)
+    face, face_art = pick(rng, IMP_FACES)
+    wings, wing = pick(rng, IMP_WINGS)
+    pose, leg_art = pick(rng, IMP_LEGS)
+    tail, tail_art = pick(rng, IMP_TAILS)
     fork, flip = rng.choice(["a trident", ""]), rng.random() < 0.5
-    _paint(c, tail_art, {"B": _darker(ramp)}, x=11, y=9, flip=flip)
+    _paint(c, tail_art, {"B": darker(ramp)}, x=11, y=9, flip=flip)
     for mirrored in (False, True):
         _paint(c, wing, {"B": wing_ramp}, y=3, flip=mirrored)
     _paint(c, leg_art, {"B": ramp}, x=4, y=11)
-    c.fill(ellipse(7.5, 10, 2.6, 2.6), _paler(ramp))
+    c.fill(ellipse(7.5, 10, 2.6, 2.6), paler(ramp))
     _paint(c, horn_art + IMP_HEAD, {"B": ramp, "a": RAMPS["white"]}, x=4, y=1)
     _paint(c, face_art, {"y": RAMPS["yellow"]}, x=5, y=5)
     if fork:
         _paint(c, FORK, {"a": RAMPS["steel"][1:2] + RAMPS["brown"][:4]}, x=1, y=5, flip=flip)
     return Look(
-        _caption(_a(f"{pose} {colour} imp"), f"{horns} horns", f"{_a(tail)} tail", fork),
-        parts={
-            "horns": horns,
-            "face": face,
-            "wings": wings,
-            "pose": pose,
-            "tail": tail,
-            "fork": fork or "none",
-        },
+        _caption(an(f"{pose} {colour} imp"), f"{horns} horns", f"{an(tail)} tail", fork),
+        parts={"horns": horns, "face": face, "wings": wings, "pose": pose, "tail": tail, "fork": fork or "none"},
         colours={"skin": colour, "wings": wing_colour},
     )
 
 
 # --- octopus ----------------------------------------------------------------------------------------------------------
 
-TENTACLES = _sheet("""
+TENTACLES = sheet("""
 curled  | spread  | raised  | dangling
 B..BBBB | ...BBBB | B..BBBB | ...BBBB
 BB.BBBB | .BBBBBB | BBBBBBB | ..BBBBB
@@ -1773,12 +1516,12 @@ BB.BBBB | .BBBBBB | BBBBBBB | ..BBBBB
 .BB.BB. | ..B..BB | .BB..BB | .B..BB.
 .B..BB. | .BB..B. | .B...B. | BB..B..
 """)
-OCTOPUS_MOUTHS = _sheet("""
+OCTOPUS_MOUTHS = sheet("""
 smile | round | flat
 #..#  | .##.  | ....
 .##.  | .##.  | .##.
 """)
-OCTOPUS_MARKS = _sheet("""
+OCTOPUS_MARKS = sheet("""
 plain | spotted  | striped  | starry
       | ..aa.... | .aaaaaa. | ...a....
       | ......b. | ........ | ..aaa...
@@ -1788,36 +1531,29 @@ plain | spotted  | striped  | starry
 
 def octopus(c: Canvas, rng: Random) -> Look:
     colour, ramp = _colour(rng, "red", "orange", "purple", "pink", "teal", "blue", "magenta")
-    arms, half = _pick(rng, TENTACLES)
-    right_arms, right_half = _pick(rng, TENTACLES)
-    head, (cy, rx, ry) = _pick(rng, {"round": (5.5, 5, 4.6), "tall": (5.4, 4.4, 4.6), "wide": (6, 5.6, 4.2)})
-    eyes, eye_art = _pick(rng, FACE_EYES)
-    mouth, mouth_art = _pick(rng, OCTOPUS_MOUTHS)
-    marks, mark_art = _pick(rng, OCTOPUS_MARKS)
+    arms, half = pick(rng, TENTACLES)
+    right_arms, right_half = pick(rng, TENTACLES)
+    head, (cy, rx, ry) = pick(rng, {"round": (5.5, 5, 4.6), "tall": (5.4, 4.4, 4.6), "wide": (6, 5.6, 4.2)})
+    eyes, eye_art = pick(rng, FACE_EYES)
+    mouth, mouth_art = pick(rng, OCTOPUS_MOUTHS)
+    marks, mark_art = pick(rng, OCTOPUS_MARKS)
     rows = zip(half.split("\n"), right_half.split("\n"), strict=True)
     _paint(c, "\n".join(left + right[::-1] for left, right in rows), {"B": ramp}, y=9)
     c.fill(ellipse(7.5, cy, rx, ry), ramp)
-    _paint(c, mark_art, {"a": _paler(ramp)}, x=4, y=2)
+    _paint(c, mark_art, {"a": paler(ramp)}, x=4, y=2)
     _paint(c, eye_art, {}, x=5, y=5)
     _paint(c, mouth_art, {}, x=6, y=9)
     arm_text = f"{arms} arms" if arms == right_arms else f"{arms} and {right_arms} arms"
     return Look(
-        _caption(_a(f"{marks} {colour} octopus"), arm_text, f"a {head} head"),
-        parts={
-            "left arms": arms,
-            "right arms": right_arms,
-            "head": head,
-            "eyes": eyes,
-            "mouth": mouth,
-            "marks": marks,
-        },
+        _caption(an(f"{marks} {colour} octopus"), arm_text, f"a {head} head"),
+        parts={"left arms": arms, "right arms": right_arms, "head": head, "eyes": eyes, "mouth": mouth, "marks": marks},
         colours={"skin": colour},
     )
 
 
 # --- snail ------------------------------------------------------------------------------------------------------------
 
-SHELLS = _sheet("""
+SHELLS = sheet("""
 spiral    | striped   | pointed   | flat      | spotted
 ..SSSSS.. | ..SSaSS.. | ....SS... | ..SSSSSS. | ..SSSSS..
 .SS###SS. | .SSaaSSS. | ....SS... | .SS####SS | .SaaSSSS.
@@ -1830,7 +1566,7 @@ SSS#SSSSS | SSSSaaSSa | ..aaaaaa. | ..SSSSSS. | SaaSSSSSS
           |           | .aaaaaaaa |           |
           |           | ..SSSSSS. |           |
 """)
-SNAIL_STALKS = _sheet("""
+SNAIL_STALKS = sheet("""
 long stalks | short stalks | crossed stalks | leaning stalks
 w...w       | w..w.        | w.w..          | w..w.
 B...B       | B..B.        | B.BB.          | BB.BB
@@ -1838,7 +1574,7 @@ BB.BB       | BBBB.        | .BBB.          | .BB.B
 .B.B.       |              | .BB..          | ..BBB
 .BBB.       |              |                |
 """)
-SNAIL_FEET = _sheet("""
+SNAIL_FEET = sheet("""
 long           | short          | wavy
 .BBBBB.......  | .BBBBB.......  | .BBBBB.......B
 BBBBBBBBBBBBB  | BBBBBBBBBBBB.  | BBBBBBBBBBBBBB
@@ -1849,9 +1585,9 @@ BBBBBBBBBBBBBB | .BBBBBBBBBBB.. | .BBB.BBBB.BBB.
 def snail(c: Canvas, rng: Random) -> Look:
     colour, ramp = _colour(rng, "tan", "lime", "yellow", "sky-blue", "pink", "grey", "green")
     shell_colour, shell = _colour(rng, "red", "orange", "purple", "brown", "blue", "teal", "magenta")
-    shape, shell_art = _pick(rng, SHELLS)
-    stalks, stalk_art = _pick(rng, SNAIL_STALKS)
-    foot, foot_art = _pick(rng, SNAIL_FEET)
+    shape, shell_art = pick(rng, SHELLS)
+    stalks, stalk_art = pick(rng, SNAIL_STALKS)
+    foot, foot_art = pick(rng, SNAIL_FEET)
     flip = rng.random() < 0.5
     _paint(c, "BBBB.\nBBBB.\nBBBBB\nBBBBB", {"B": ramp}, y=9, flip=flip)
     _paint(c, stalk_art, {"B": ramp}, x=1, y=8 - stalk_art.count("\n"), flip=flip)
@@ -1859,14 +1595,14 @@ def snail(c: Canvas, rng: Random) -> Look:
     _paint(c, shell_art, {"S": shell, "a": shell[:1] * 5}, x=6, y=12 - shell_art.count("\n"), flip=flip)
     _paint(c, rng.choice(["#.\n.#", "##\n..", ".#\n#."]), {}, x=2, y=10, flip=flip)
     return Look(
-        _caption(_a(f"{colour} snail"), f"a {shape} {shell_colour} shell", stalks),
+        _caption(an(f"{colour} snail"), f"a {shape} {shell_colour} shell", stalks),
         parts={"shell": shape, "stalks": stalks, "foot": foot, "facing": _facing(flip)},
         colours={"body": colour, "shell": shell_colour},
     )
 
 
-KINDS: dict[str, Callable[[Canvas, Random], Look]] = {
-    kind.__name__: _tidy(kind)
+KINDS: dict[str, Draw] = {
+    kind.__name__: closing_gaps(kind)
     for kind in (
         slime,
         bat,

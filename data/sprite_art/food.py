@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from random import Random
 
 import numpy as np
 
-from data.sprite_art.canvas import OUTLINE, RAMPS, SIZE, Canvas, Colour, Look, Ramp, box, ellipse, line, polygon
+from data.sprite_art.canvas import OUTLINE, RAMPS, SIZE, Canvas, Colour, Look, Ramp, box, ellipse, grow, line, polygon
+from data.sprite_art.common import Draw, an, closing_gaps, darker, paler, sheet
 
 CREAM: Ramp = ((255, 250, 226), (250, 236, 190), (236, 212, 150), (206, 172, 110), (150, 116, 78))
 CRUST: Ramp = ((255, 214, 138), (238, 172, 84), (205, 128, 54), (154, 86, 42), (100, 54, 34))
-CORNERS = (box(1, 1, 1, 14) | box(14, 1, 14, 14)) & (box(1, 1, 14, 1) | box(1, 14, 14, 14))
-
 # --- helpers ----------------------------------------------------------------------------------------------------------
-
-
-def _a(text: str) -> str:
-    return f"{'an' if text[0] in 'aeiou' else 'a'} {text}"
-
-
-def _light(ramp: Ramp) -> Ramp:
-    """The same material one tone brighter."""
-    return ramp[:1] + ramp[:4]
 
 
 def _some(rng: Random, items: Sequence, chance: float) -> list:
@@ -57,12 +47,8 @@ def _shift(mask: np.ndarray, dx: int = 0, dy: int = 0) -> np.ndarray:
     return moved
 
 
-def _grow(mask: np.ndarray) -> np.ndarray:
-    return mask | _shift(mask, 1) | _shift(mask, -1) | _shift(mask, 0, 1) | _shift(mask, 0, -1)
-
-
 def _shrink(mask: np.ndarray) -> np.ndarray:
-    return ~_grow(~mask)
+    return ~grow(~mask)
 
 
 def _recolour(c: Canvas, region: np.ndarray, old: Ramp, new: Ramp) -> None:
@@ -85,7 +71,7 @@ def _bite(c: Canvas, body: np.ndarray, side: str, at: int, flesh: Ramp, depth: f
 def _ball(c: Canvas, x: float, y: float, r: float, ramp: Ramp, edge: Colour = OUTLINE) -> None:
     """A round fruit, with a line around it where it lies in front of something."""
     ball = ellipse(x, y, r, r) & box(1, 1, 14, 14)
-    c.rgb[_grow(ball) & c.filled] = edge
+    c.rgb[grow(ball) & c.filled] = edge
     c.fill(ball, ramp)
 
 
@@ -96,27 +82,13 @@ def _stamp_on(c: Canvas, region: np.ndarray, art: str, ramp: Ramp, x: int, y: in
     c.rgb[~region], c.filled[~region] = rgb[~region], filled[~region]
 
 
-def _plugged(draw: Callable[[Canvas, Random], Look]) -> Callable[[Canvas, Random], Look]:
-    """The same drawing function, with gaps of a single pixel (between stem and leaf, say) filled with outline."""
-
-    def drawn(c: Canvas, rng: Random) -> Look:
-        look = draw(c, rng)
-        c.erase(CORNERS)  # an outline around them would cut off the picture's own corners
-        solid = np.pad(_grow(c.filled), 1, constant_values=True)
-        gaps = ~solid[1:-1, 1:-1] & solid[:-2, 1:-1] & solid[2:, 1:-1] & solid[1:-1, :-2] & solid[1:-1, 2:]
-        # a gap in the picture's border is closed from inside
-        for y, x in zip(*np.nonzero(gaps), strict=True):
-            c.stamp("#", {}, min(max(x, 1), SIZE - 2), min(max(y, 1), SIZE - 2))
-        return look
-
-    return drawn
-
-
-LEAVES = {  # tones g (light) to k (dark); drawn to the right of the stem
-    "small": ".ggh\nghi.",
-    "broad": "..ggh\nghhi.\n.ii..",
-    "long": "..ggg\ngghhi\n.ii..",
-}
+# Tones g (light) to k (dark); drawn to the right of the stem.
+LEAVES = sheet("""
+small | broad | long
+.ggh  | ..ggh | ..ggg
+ghi.  | ghhi. | gghhi
+      | .ii.. | .ii..
+""")
 
 
 def _leaf(c: Canvas, rng: Random, x: int, y: int, sides: Sequence[str] = ("none", "left", "right", "both")) -> str:
@@ -153,94 +125,39 @@ def apple(c: Canvas, rng: Random) -> Look:
     if blush != "none":
         cheek = ellipse(4, 9, 2.2, 3.2) if blush == "left" else ellipse(11.5, rng.choice([9, 10, 11]), 3.8, 4.6)
         _recolour(c, cheek, RAMPS[colour], RAMPS["orange" if colour == "red" else "red"])
-    c.stamp(
-        rng.choice(["11\n1.", "11", "1\n1", ".1\n1."]),
-        {"1": CREAM},
-        rng.choice([4, 5]),
-        rng.choice([6, 7]),
-    )
+    c.stamp(rng.choice(["11\n1.", "11", "1\n1", ".1\n1."]), {"1": CREAM}, rng.choice([4, 5]), rng.choice([6, 7]))
     top = max(int(np.nonzero(body[:, 7])[0][0]), 4)
     bite, row = rng.choice(["none", "none", "left", "right", "both"]), rng.choice([8, 9, 10])
     for side in {"none": [], "both": ["left", "right"]}.get(bite, [bite]):
         _bite(c, body, side, row, CREAM, rng.choice([2.2, 3.1]))
     stem, lean = rng.choice([("straight", 0), ("bent left", -1), ("bent right", 1)])
-    c.fill(
-        line((7, top), (7, top - 1), (7 + lean, top - 3)) | box(7, top - 1, 7, top + 1),
-        RAMPS["brown"],
-        3,
-    )
+    c.fill(line((7, top), (7, top - 1), (7 + lean, top - 3)) | box(7, top - 1, 7, top + 1), RAMPS["brown"], 3)
     leaf = _leaf(c, rng, 7, top - 3)
     state = {"none": "", "both": "half-eaten "}.get(bite, "bitten ")
     parts = {"shape": shape, "bite": bite, "leaf": leaf, "stem": stem}
-    return Look(_a(f"{state}{colour} apple"), parts, {"skin": colour})
+    return Look(an(f"{state}{colour} apple"), parts, {"skin": colour})
 
 
-PEARS = {
-    "plump": """
-.....XXXX.....
-....XXXXXX....
-....XXXXXX....
-....XXXXXX....
-...XXXXXXXX...
-..XXXXXXXXXX..
-.XXXXXXXXXXXX.
-.XXXXXXXXXXXX.
-.XXXXXXXXXXXX.
-.XXXXXXXXXXXX.
-..XXXXXXXXXX..
-...XXXXXXXX...
-""",
-    "slim": """
-.....XXX......
-....XXXXX.....
-....XXXXX.....
-....XXXXX.....
-....XXXXXX....
-...XXXXXXX....
-..XXXXXXXXX...
-..XXXXXXXXXX..
-..XXXXXXXXXX..
-..XXXXXXXXXX..
-..XXXXXXXXXX..
-...XXXXXXXX...
-""",
-    "leaning": """
-........XXX...
-.......XXXXX..
-.......XXXXX..
-......XXXXXX..
-....XXXXXXX...
-...XXXXXXXX...
-..XXXXXXXXXX..
-..XXXXXXXXXX..
-..XXXXXXXXXX..
-..XXXXXXXXXX..
-...XXXXXXXX...
-....XXXXXX....
-""",
-    "bell": """
-.....XXXX.....
-.....XXXX.....
-....XXXXXX....
-....XXXXXX....
-....XXXXXX....
-..XXXXXXXXXX..
-.XXXXXXXXXXXX.
-.XXXXXXXXXXXX.
-.XXXXXXXXXXXX.
-.XXXXXXXXXXXX.
-..XXXXXXXXXX..
-...XXXXXXXX...
-""",
-}
+PEARS = sheet("""
+plump          | slim           | leaning        | bell
+.....XXXX..... | .....XXX...... | ........XXX... | .....XXXX.....
+....XXXXXX.... | ....XXXXX..... | .......XXXXX.. | .....XXXX.....
+....XXXXXX.... | ....XXXXX..... | .......XXXXX.. | ....XXXXXX....
+....XXXXXX.... | ....XXXXX..... | ......XXXXXX.. | ....XXXXXX....
+...XXXXXXXX... | ....XXXXXX.... | ....XXXXXXX... | ....XXXXXX....
+..XXXXXXXXXX.. | ...XXXXXXX.... | ...XXXXXXXX... | ..XXXXXXXXXX..
+.XXXXXXXXXXXX. | ..XXXXXXXXX... | ..XXXXXXXXXX.. | .XXXXXXXXXXXX.
+.XXXXXXXXXXXX. | ..XXXXXXXXXX.. | ..XXXXXXXXXX.. | .XXXXXXXXXXXX.
+.XXXXXXXXXXXX. | ..XXXXXXXXXX.. | ..XXXXXXXXXX.. | .XXXXXXXXXXXX.
+.XXXXXXXXXXXX. | ..XXXXXXXXXX.. | ..XXXXXXXXXX.. | .XXXXXXXXXXXX.
+..XXXXXXXXXX.. | ..XXXXXXXXXX.. | ...XXXXXXXX... | ..XXXXXXXXXX..
+...XXXXXXXX... | ...XXXXXXXX... | ....XXXXXX.... | ...XXXXXXXX...
+""")
 PEAR_BLUSHES = {"green": "lime", "lime": "yellow", "yellow": "orange", "gold": "orange"}
 
 
 def pear(c: Canvas, rng: Random) -> Look:
-    colour, blush = (
-        rng.choice(["lime", "yellow", "gold", "green"]),
-        rng.choice(["none", "left", "right"]),
-    )
+    colour, blush = rng.choice(["lime", "yellow", "gold", "green"]), rng.choice(["none", "left", "right"])
     shape, flip = rng.choice(list(PEARS)), rng.random() < 0.5
     body = _mask(PEARS[shape], flip=flip)
     body = _shift(body, 0, 14 - int(np.nonzero(body)[0].max()))
@@ -257,125 +174,34 @@ def pear(c: Canvas, rng: Random) -> Look:
     c.stamp(rng.choice(["w\nw", "ww\nw.", ".w\nw."]), {}, x - 1 if flip else x - 2, rng.choice([5, 6]))
     leaf = _leaf(c, rng, x, top - 2, ("none", "left", "right"))
     words = f"{'bitten ' if bite != 'none' else ''}{colour} pear"
-    return Look(_a(words), {"shape": shape, "bite": bite, "leaf": leaf, "blush": blush}, {"skin": colour})
+    return Look(an(words), {"shape": shape, "bite": bite, "leaf": leaf, "blush": blush}, {"skin": colour})
 
 
-BANANAS = {
-    "one": """
-..........tt..
-..........tt..
-..........XX..
-.........XXXX.
-.........XXXX.
-.........XXXX.
-........XXXXX.
-........XXXX..
-.......XXXXX..
-.....XXXXXX...
-t.XXXXXXXXX...
-tXXXXXXXX.....
-.XXXXXXX......
-...XXX........
-""",
-    "bunch": """
-.........ttt..
-.........ttt..
-........XXYYY.
-.......XXXYYY.
-......XXXXYYY.
-.....XXXXYYYY.
-....XXXXYYYYY.
-...XXXX.YYYY..
-.XXXXX.YYYYY..
-tXXXX.YYYYY...
-tXX..YYYYYY...
-...YYYYYYY....
-..tYYYYYY.....
-..tYYYY.......
-""",
-    "hand": """
-......ttt.....
-......ttt.....
-.....XXYYZZ...
-....XXXYYZZZ..
-...XXXYYYZZZ..
-..XXXXYYYZZZZ.
-.XXXX.YYYYZZZ.
-.XXX.XYYYYZZZ.
-.XXX..YYYYZZZ.
-.XXX..YYY.ZZZ.
-.tXX.YYYY.ZZZ.
-..t..YYY.ZZZ..
-.....tYY.ZZZ..
-......t..tt...
-""",
-    "straight": """
-...........tt.
-...........tt.
-..........XXX.
-.........XXXX.
-........XXXXX.
-.......XXXXX..
-......XXXXXX..
-.....XXXXXX...
-....XXXXXX....
-..XXXXXXXX....
-tXXXXXXXX.....
-tXXXXXXX......
-..XXXXX.......
-""",
-    "peeled": """
-......pp......
-.....pppp.....
-.....pppp.....
-.....pppp.....
-....Xpppp.....
-...XXpppXX....
-..XXXXppXXXX..
-.XXXXXXXXXXXX.
-.XX.XXXXXX.XX.
-.X..XXXXX..XX.
-....XXXXX...X.
-....XXXXX.....
-.....XXXX.....
-......tt......
-""",
-    "half-eaten": """
-
-
-.....p..p.....
-.....pppp.....
-...X.pppp.....
-..XXXpppXX....
-.XXXXXppXXXX..
-.XXXXXXXXXXXX.
-.XX.XXXXXX.XX.
-XX..XXXXX..XX.
-X...XXXXX...X.
-....XXXXX.....
-.....XXXX.....
-......tt......
-""",
-}
+BANANAS = sheet("""
+one            | bunch          | hand           | straight       | peeled         | half-eaten
+..........tt.. | .........ttt.. | ......ttt..... | ...........tt. | ......pp...... | .....p..p.....
+..........tt.. | .........ttt.. | ......ttt..... | ...........tt. | .....pppp..... | .....pppp.....
+..........XX.. | ........XXYYY. | .....XXYYZZ... | ..........XXX. | .....pppp..... | ...X.pppp.....
+.........XXXX. | .......XXXYYY. | ....XXXYYZZZ.. | .........XXXX. | .....pppp..... | ..XXXpppXX....
+.........XXXX. | ......XXXXYYY. | ...XXXYYYZZZ.. | ........XXXXX. | ....Xpppp..... | .XXXXXppXXXX..
+.........XXXX. | .....XXXXYYYY. | ..XXXXYYYZZZZ. | .......XXXXX.. | ...XXpppXX.... | .XXXXXXXXXXXX.
+........XXXXX. | ....XXXXYYYYY. | .XXXX.YYYYZZZ. | ......XXXXXX.. | ..XXXXppXXXX.. | .XX.XXXXXX.XX.
+........XXXX.. | ...XXXX.YYYY.. | .XXX.XYYYYZZZ. | .....XXXXXX... | .XXXXXXXXXXXX. | XX..XXXXX..XX.
+.......XXXXX.. | .XXXXX.YYYYY.. | .XXX..YYYYZZZ. | ....XXXXXX.... | .XX.XXXXXX.XX. | X...XXXXX...X.
+.....XXXXXX... | tXXXX.YYYYY... | .XXX..YYY.ZZZ. | ..XXXXXXXX.... | .X..XXXXX..XX. | ....XXXXX.....
+t.XXXXXXXXX... | tXX..YYYYYY... | .tXX.YYYY.ZZZ. | tXXXXXXXX..... | ....XXXXX...X. | .....XXXX.....
+tXXXXXXXX..... | ...YYYYYYY.... | ..t..YYY.ZZZ.. | tXXXXXXX...... | ....XXXXX..... | ......tt......
+.XXXXXXX...... | ..tYYYYYY..... | .....tYY.ZZZ.. | ..XXXXX....... | .....XXXX..... |
+...XXX........ | ..tYYYY....... | ......t..tt... |                | ......tt...... |
+""")
 
 
 def banana(c: Canvas, rng: Random) -> Look:
-    colour, tip = (
-        rng.choice(["yellow", "yellow", "gold", "lime"]),
-        rng.choice(["brown", "green", "black", "gold"]),
-    )
-    form, flip = (
-        rng.choice(2 * ["one", "straight", "bunch", "hand"] + ["peeled", "half-eaten"]),
-        rng.random() < 0.5,
-    )
+    colour, tip = rng.choice(["yellow", "yellow", "gold", "lime"]), rng.choice(["brown", "green", "black", "gold"])
+    form, flip = rng.choice(2 * ["one", "straight", "bunch", "hand"] + ["peeled", "half-eaten"]), rng.random() < 0.5
     art = BANANAS[form]
-    for chars, ramp in (
-        ("X", RAMPS[colour]),
-        ("Y", RAMPS[colour]),
-        ("Z", RAMPS[colour]),
-        ("p", CREAM),
-    ):
-        c.fill(_mask(art, chars, flip=flip), _light(ramp), "bevel")
+    for chars, ramp in (("X", RAMPS[colour]), ("Y", RAMPS[colour]), ("Z", RAMPS[colour]), ("p", CREAM)):
+        c.fill(_mask(art, chars, flip=flip), paler(ramp), "bevel")
     c.fill(_mask(art, "t", flip=flip), RAMPS[tip], 3)
     room = _shrink(_mask(art, "X", flip=flip)) | _shrink(_mask(art, "Y", flip=flip))
     start = rng.randrange(3)
@@ -385,19 +211,12 @@ def banana(c: Canvas, rng: Random) -> Look:
     for x, y in spots:
         c.fill(box(x, y, x + 1, y), RAMPS["brown"], shade)
     words = {"bunch": "pair of bananas", "hand": "bunch of bananas", "one": "banana"}.get(form, f"{form} banana")
-    parts = {
-        "form": form,
-        "side": "left" if flip else "right",
-        "spots": "some" if spots else "none",
-    }
-    return Look(_a(f"{'spotted ' if spots else ''}{colour} {words}"), parts, {"peel": colour, "tip": tip})
+    parts = {"form": form, "side": "left" if flip else "right", "spots": "some" if spots else "none"}
+    return Look(an(f"{'spotted ' if spots else ''}{colour} {words}"), parts, {"peel": colour, "tip": tip})
 
 
 def cherries(c: Canvas, rng: Random) -> Look:
-    colour, stem = (
-        rng.choice(["red", "red", "magenta", "orange"]),
-        rng.choice(["green", "lime", "brown"]),
-    )
+    colour, stem = rng.choice(["red", "red", "magenta", "orange"]), rng.choice(["green", "lime", "brown"])
     number, r = rng.choice([("two", 3.5), ("two", 3.0), ("two", 3.3), ("three", 2.5)])
     join = (rng.choice([6, 7, 8, 9]), rng.choice([1, 2]))
     low, high = rng.choice([10.5, 11]), rng.choice([8.5, 9.5, 10.5])
@@ -411,11 +230,7 @@ def cherries(c: Canvas, rng: Random) -> Look:
         _ball(c, x, y, r, RAMPS[colour])
         c.stamp("ww\nw." if r > 3 else "w\nw", {}, round(x - r / 2), round(y - r / 2))
     leaf = _leaf(c, rng, *join, ("none", "left", "right"))
-    return Look(
-        f"{number} {colour} cherries",
-        {"number": number, "leaf": leaf},
-        {"fruit": colour, "stem": stem},
-    )
+    return Look(f"{number} {colour} cherries", {"number": number, "leaf": leaf}, {"fruit": colour, "stem": stem})
 
 
 BUNCHES = {  # centres of the grapes, from the back to the front
@@ -437,81 +252,28 @@ def grapes(c: Canvas, rng: Random) -> Look:
     return Look(f"a bunch of {colour} grapes", {"shape": shape, "leaf": leaf}, {"fruit": colour})
 
 
-STRAWBERRIES = {
-    "heart": """
-..XXXX..XXXX..
-.XXXXXXXXXXXX.
-.XXXXXXXXXXXX.
-.XXXXXXXXXXXX.
-.XXXXXXXXXXXX.
-..XXXXXXXXXX..
-..XXXXXXXXXX..
-...XXXXXXXX...
-....XXXXXX....
-.....XXXX.....
-......XX......
-""",
-    "round": """
-...XXXXXXXX...
-..XXXXXXXXXX..
-.XXXXXXXXXXXX.
-.XXXXXXXXXXXX.
-.XXXXXXXXXXXX.
-.XXXXXXXXXXXX.
-..XXXXXXXXXX..
-..XXXXXXXXXX..
-...XXXXXXXX...
-.....XXXX.....
-""",
-    "long": """
-...XXXXXXXX...
-..XXXXXXXXXX..
-..XXXXXXXXXX..
-..XXXXXXXXXX..
-..XXXXXXXXXX..
-...XXXXXXXX...
-...XXXXXXXX...
-....XXXXXX....
-....XXXXXX....
-.....XXXX.....
-......XX......
-""",
-    "leaning": """
-...XXXXXXXX...
-..XXXXXXXXXX..
-..XXXXXXXXXXX.
-..XXXXXXXXXXX.
-.XXXXXXXXXXX..
-.XXXXXXXXXXX..
-.XXXXXXXXXX...
-.XXXXXXXXX....
-..XXXXXXX.....
-..XXXXX.......
-""",
-}
-CAPS = {
-    "crown": """
-......gg......
-..g..ghhg..g..
-..hhgghhgghh..
-...ihhiihhi...
-....i..i..i...
-""",
-    "star": """
-......hh......
-.....ghh......
-.gghhghhgghhg.
-..hi.hiihiih..
-.....i..i.....
-""",
-    "mop": """
-.......gh.....
-...ggg.gh.gg..
-..ghhhghhghhg.
-..hi.ihiih.ih.
-..i..i..i..i..
-""",
-}
+STRAWBERRIES = sheet("""
+heart          | round          | long           | leaning
+..XXXX..XXXX.. | ...XXXXXXXX... | ...XXXXXXXX... | ...XXXXXXXX...
+.XXXXXXXXXXXX. | ..XXXXXXXXXX.. | ..XXXXXXXXXX.. | ..XXXXXXXXXX..
+.XXXXXXXXXXXX. | .XXXXXXXXXXXX. | ..XXXXXXXXXX.. | ..XXXXXXXXXXX.
+.XXXXXXXXXXXX. | .XXXXXXXXXXXX. | ..XXXXXXXXXX.. | ..XXXXXXXXXXX.
+.XXXXXXXXXXXX. | .XXXXXXXXXXXX. | ..XXXXXXXXXX.. | .XXXXXXXXXXX..
+..XXXXXXXXXX.. | .XXXXXXXXXXXX. | ...XXXXXXXX... | .XXXXXXXXXXX..
+..XXXXXXXXXX.. | ..XXXXXXXXXX.. | ...XXXXXXXX... | .XXXXXXXXXX...
+...XXXXXXXX... | ..XXXXXXXXXX.. | ....XXXXXX.... | .XXXXXXXXX....
+....XXXXXX.... | ...XXXXXXXX... | ....XXXXXX.... | ..XXXXXXX.....
+.....XXXX..... | .....XXXX..... | .....XXXX..... | ..XXXXX.......
+......XX...... |                | ......XX...... |
+""")
+CAPS = sheet("""
+crown          | star           | mop
+......gg...... | ......hh...... | .......gh.....
+..g..ghhg..g.. | .....ghh...... | ...ggg.gh.gg..
+..hhgghhgghh.. | .gghhghhgghhg. | ..ghhhghhghhg.
+...ihhiihhi... | ..hi.hiihiih.. | ..hi.ihiih.ih.
+....i..i..i... | .....i..i..... | ..i..i..i..i..
+""")
 
 
 def strawberry(c: Canvas, rng: Random) -> Look:
@@ -527,24 +289,14 @@ def strawberry(c: Canvas, rng: Random) -> Look:
                 c.fill(box(x, y, x, y), RAMPS[colour], 3)
     bite = rng.choice(["none", "none", "left", "right"])
     if bite != "none":
-        _bite(
-            c,
-            body,
-            bite,
-            rng.choice([8, 9, 10]),
-            _light(RAMPS["pink"]),
-            rng.choice([2.2, 2.7, 3.3]),
-        )
+        _bite(c, body, bite, rng.choice([8, 9, 10]), paler(RAMPS["pink"]), rng.choice([2.2, 2.7, 3.3]))
     c.stamp(CAPS[cap], {"g": RAMPS[leaf]}, 1, 1, flip)
     words = f"{'bitten ' if bite != 'none' else ''}{colour} strawberry"
-    return Look(_a(words), {"shape": shape, "cap": cap, "bite": bite}, {"fruit": colour, "leaves": leaf})
+    return Look(an(words), {"shape": shape, "cap": cap, "bite": bite}, {"fruit": colour, "leaves": leaf})
 
 
 def watermelon(c: Canvas, rng: Random) -> Look:
-    colour, rind = (
-        rng.choice(["red", "red", "red", "yellow", "orange"]),
-        rng.choice(["green", "lime", "teal"]),
-    )
+    colour, rind = rng.choice(["red", "red", "red", "yellow", "orange"]), rng.choice(["green", "lime", "teal"])
     seed, striped = rng.choice(["black", "brown"]), rng.random() < 0.5
     form, flip = rng.choice(["half round", "wedge", "tilted"]), rng.random() < 0.5
     if form == "half round":
@@ -554,19 +306,13 @@ def watermelon(c: Canvas, rng: Random) -> Look:
         x, y, rx, ry = 7.5, 0, 13, rng.choice([13.4, 14.4])
         cut = polygon((7, 1), (8, 1), (8 + w, 11), (8 + w, 14), (7 - w, 14), (7 - w, 11))
     else:
-        x, y, rx, ry, cut = (
-            6,
-            6,
-            8.3,
-            rng.choice([7.3, 8.3]),
-            polygon((1, 12), (12, 1), (14, 3), (14, 14), (3, 14)),
-        )
+        x, y, rx, ry, cut = 6, 6, 8.3, rng.choice([7.3, 8.3]), polygon((1, 12), (12, 1), (14, 3), (14, 14), (3, 14))
     outer, pith, flesh = (_flip(ellipse(x, y, rx - d, ry - d) & cut, flip) for d in (0, 1.3, 2.4))
     c.fill(outer, RAMPS[rind], 2)
     c.fill(outer & ~_shift(outer, -1, -1), RAMPS[rind], 3)
     for x in range(2, 14, 4) if striped else ():
         c.fill(outer & box(x, 4, x + 1, 14), RAMPS[rind], 4)
-    c.fill(pith, _light(RAMPS["lime"]), 0)
+    c.fill(pith, paler(RAMPS["lime"]), 0)
     c.fill(flesh, RAMPS[colour])
     inside, first, phase = _shrink(flesh), 3 + rng.randrange(2), rng.randrange(3)
     for y in range(first, 13, 3):
@@ -581,39 +327,17 @@ def watermelon(c: Canvas, rng: Random) -> Look:
         tip = ellipse(rng.choice([6.5, 8.5]), 1, 2.5, 3)
         c.erase(tip if form == "wedge" else _flip(ellipse(7, 5, 2, 2), flip))
     words = f"{'bitten ' if bite != 'none' else ''}slice of {colour} watermelon"
-    return Look(_a(words), {"form": form, "bite": bite}, {"flesh": colour, "rind": rind})
+    return Look(an(words), {"form": form, "bite": bite}, {"flesh": colour, "rind": rind})
 
 
-CROWNS = {
-    "fan": """
-g....gg....h
-hg..ghhg..hi
-.hggghihghi.
-..hihhiihi..
-...ihiiij...
-""",
-    "tuft": """
-....gg.g....
-..g.ghgh.g..
-..hghhhihh..
-...hihiih...
-....iiij....
-""",
-    "tall": """
-.....gg.....
-..gg.gh.gh..
-...hghhghi..
-...ihhiihj..
-....hiij....
-""",
-    "wild": """
-.gg..g...gg.
-...ghg.ghi..
-ggghhhghhigh
-...ihhiij...
-....iiij....
-""",
-}
+CROWNS = sheet("""
+fan          | tuft         | tall         | wild
+g....gg....h | ....gg.g.... | .....gg..... | .gg..g...gg.
+hg..ghhg..hi | ..g.ghgh.g.. | ..gg.gh.gh.. | ...ghg.ghi..
+.hggghihghi. | ..hghhhihh.. | ...hghhghi.. | ggghhhghhigh
+..hihhiihi.. | ...hihiih... | ...ihhiihj.. | ...ihhiij...
+...ihiiij... | ....iiij.... | ....hiij.... | ....iiij....
+""")
 
 
 def pineapple(c: Canvas, rng: Random) -> Look:
@@ -622,7 +346,7 @@ def pineapple(c: Canvas, rng: Random) -> Look:
     shape, rx = rng.choice([("slim", 4.3), ("plump", 4.8), ("fat", 5.4)])
     top = rng.choice([4.2, 5.2])
     body = ellipse(7.5, (14.5 + top) / 2, rx, (14.5 - top) / 2)
-    c.fill(body, _light(RAMPS[colour]))
+    c.fill(body, paler(RAMPS[colour]))
     y, x = np.mgrid[:SIZE, :SIZE]
     a = rng.randrange(4)
     b = (a + rng.choice([0, 2])) % 4  # the lines have to cross in a pixel
@@ -634,48 +358,30 @@ def pineapple(c: Canvas, rng: Random) -> Look:
         if rng.random() < 0.5:
             c.rgb[spot] = tones[0]
     c.stamp(CROWNS[crown], {"g": RAMPS[leaf]}, 2, 1, flip)
-    return Look(
-        _a(f"{shape} {colour} pineapple"),
-        {"shape": shape, "crown": crown},
-        {"skin": colour, "leaves": leaf},
-    )
+    return Look(an(f"{shape} {colour} pineapple"), {"shape": shape, "crown": crown}, {"skin": colour, "leaves": leaf})
 
 
-SLICES = {  # rind tones 1 to 5, p: pith
-    "large": """
-....33333....
-..33ppppp33..
-.3pp22p22pp3.
-.3p222p222p3.
-3ppp22p22ppp4
-3p22ppppp22p4
-3p2222p2222p4
-3p22ppppp22p4
-3ppp22p22ppp4
-.3p222p222p4.
-.3pp22p22pp4.
-..34ppppp44..
-....44444....
-""",
-    "small": """
-..33333..
-.3ppppp3.
-3pp222pp3
-3p2p2p2p4
-3p22p22p4
-3p2p2p2p4
-3pp222pp4
-.3ppppp4.
-..44444..
-""",
-}
+# Rind tones 1 to 5, p: pith.
+SLICES = sheet("""
+large         | small
+....33333.... | ..33333..
+..33ppppp33.. | .3ppppp3.
+.3pp22p22pp3. | 3pp222pp3
+.3p222p222p3. | 3p2p2p2p4
+3ppp22p22ppp4 | 3p22p22p4
+3p22ppppp22p4 | 3p2p2p2p4
+3p2222p2222p4 | 3pp222pp4
+3p22ppppp22p4 | .3ppppp4.
+3ppp22p22ppp4 | ..44444..
+.3p222p222p4. |
+.3pp22p22pp4. |
+..34ppppp44.. |
+....44444.... |
+""")
 
 
 def lemon(c: Canvas, rng: Random) -> Look:
-    colour, form = (
-        rng.choice(["yellow", "gold"]),
-        rng.choice(["whole", "whole", "whole", "sliced", "with a slice"]),
-    )
+    colour, form = rng.choice(["yellow", "gold"]), rng.choice(["whole", "whole", "whole", "sliced", "with a slice"])
     flip, tilt, ry = rng.random() < 0.5, rng.choice([0, 1]), rng.choice([4.2, 4.7, 5.2])
     legend = {"1": RAMPS[colour], "p": CREAM[0]}
     body = ellipse(7.5, 8.5, rng.choice([5.3, 5.7]), ry)
@@ -689,105 +395,46 @@ def lemon(c: Canvas, rng: Random) -> Look:
     else:
         c.fill(body, RAMPS[colour])
         for x, y in _some(rng, [(3, 9), (5, 11), (6, 9), (8, 11), (8, 8), (10, 9), (9, 6), (11, 7)], 0.45):
-            _recolour(
-                c,
-                box(x, y, x + 1, y) & _shrink(body),
-                RAMPS[colour],
-                RAMPS[colour][1:] + RAMPS[colour][4:],
-            )
+            _recolour(c, box(x, y, x + 1, y) & _shrink(body), RAMPS[colour], darker(RAMPS[colour]))
         c.stamp(".ww\nww.", {}, rng.choice([4, 5]), 6)
     if form == "whole":
         leaf = _leaf(c, rng, rng.choice([6, 7, 8]), 2, ("none", "left", "right"))
     elif form == "with a slice":
         x, y = rng.choice([1, 2, 5, 6]), rng.choice([5, 6])
-        c.rgb[_grow(_mask(SLICES["small"], "34p2", x, y)) & c.filled] = OUTLINE
+        c.rgb[grow(_mask(SLICES["small"], "34p2", x, y)) & c.filled] = OUTLINE
         c.stamp(SLICES["small"], legend, x, y)
     words = {"whole": "lemon", "sliced": "slice of lemon", "with a slice": "lemon with a slice"}[form]
-    return Look(_a(f"{colour} {words}"), {"form": form, "leaf": leaf}, {"skin": colour})
+    return Look(an(f"{colour} {words}"), {"form": form, "leaf": leaf}, {"skin": colour})
 
 
 # --- vegetables -------------------------------------------------------------------------------------------------------
 
-CARROT_TOPS = {  # drawn upright, the root begins below
-    "bushy": """
-..gg..gg.g..
-.ghhg.ghghg.
-..hhhghhhi..
-...ihhhii...
-.....hi.....
-""",
-    "long": """
-....g..g....
-.g..gh.g..g.
-.hg.hh.h.hi.
-..hhhhhhii..
-....ihii....
-""",
-    "tufts": """
-.gg......gg.
-ghhg.gg.ghhi
-.hhhghhghhi.
-...ihhhhi...
-.....hi.....
-""",
-}
-CARROTS = {
-    "upright": """
-....XXXXXX....
-...XXXXXXXX...
-...XXXXXXXX...
-...XXXXXXXX...
-....XXXXXX....
-....XXXXXX....
-....XXXXX.....
-.....XXXX.....
-.....XXX......
-......XX......
-""",
-    "slim": """
-.....XXXX.....
-....XXXXXX....
-....XXXXXX....
-....XXXXXX....
-....XXXXXX....
-.....XXXXX....
-.....XXXX.....
-.....XXXX.....
-......XX......
-......XX......
-""",
-    "stout": """
-...XXXXXXXX...
-..XXXXXXXXXX..
-..XXXXXXXXXX..
-..XXXXXXXXX...
-...XXXXXXXX...
-...XXXXXXX....
-....XXXXXX....
-....XXXXX.....
-.....XXX......
-......X.......
-""",
-    "crooked": """
-....XXXXXX....
-...XXXXXXXX...
-...XXXXXXXX...
-...XXXXXXX....
-....XXXXXX....
-....XXXXXX....
-.....XXXXXX...
-......XXXXX...
-.......XXXX...
-.........XX...
-""",
-}
+# Drawn upright, the root begins below.
+CARROT_TOPS = sheet("""
+bushy        | long         | tufts
+..gg..gg.g.. | ....g..g.... | .gg......gg.
+.ghhg.ghghg. | .g..gh.g..g. | ghhg.gg.ghhi
+..hhhghhhi.. | .hg.hh.h.hi. | .hhhghhghhi.
+...ihhhii... | ..hhhhhhii.. | ...ihhhhi...
+.....hi..... | ....ihii.... | .....hi.....
+""")
+CARROTS = sheet("""
+upright        | slim           | stout          | crooked
+....XXXXXX.... | .....XXXX..... | ...XXXXXXXX... | ....XXXXXX....
+...XXXXXXXX... | ....XXXXXX.... | ..XXXXXXXXXX.. | ...XXXXXXXX...
+...XXXXXXXX... | ....XXXXXX.... | ..XXXXXXXXXX.. | ...XXXXXXXX...
+...XXXXXXXX... | ....XXXXXX.... | ..XXXXXXXXX... | ...XXXXXXX....
+....XXXXXX.... | ....XXXXXX.... | ...XXXXXXXX... | ....XXXXXX....
+....XXXXXX.... | .....XXXXX.... | ...XXXXXXX.... | ....XXXXXX....
+....XXXXX..... | .....XXXX..... | ....XXXXXX.... | .....XXXXXX...
+.....XXXX..... | .....XXXX..... | ....XXXXX..... | ......XXXXX...
+.....XXX...... | ......XX...... | .....XXX...... | .......XXXX...
+......XX...... | ......XX...... | ......X....... | .........XX...
+""")
 
 
 def carrot(c: Canvas, rng: Random) -> Look:
-    colour, leaf = (
-        rng.choice(["orange", "orange", "orange", "yellow", "purple"]),
-        rng.choice(["green", "lime"]),
-    )
+    colour, leaf = rng.choice(["orange", "orange", "orange", "yellow", "purple"]), rng.choice(["green", "lime"])
     shape, tops, flip = rng.choice(list(CARROTS)), rng.choice(list(CARROT_TOPS)), rng.random() < 0.5
     body = _mask(CARROTS[shape], y=5, flip=flip)
     c.fill(body, RAMPS[colour])
@@ -797,41 +444,20 @@ def carrot(c: Canvas, rng: Random) -> Look:
         c.fill(box(x, y, x + 2, y) & body, RAMPS[colour], 3)
     bite = rng.choice(["none", "none", "left", "right"])
     if bite != "none":
-        _bite(c, body, bite, rng.choice([8, 9]), _light(_light(RAMPS[colour])), 2)
+        _bite(c, body, bite, rng.choice([8, 9]), paler(paler(RAMPS[colour])), 2)
     c.stamp(CARROT_TOPS[tops], {"g": RAMPS[leaf]}, 2, 1, rng.random() < 0.5)
     words = f"{'bitten ' if bite != 'none' else ''}{colour} carrot"
-    return Look(_a(words), {"shape": shape, "leaves": tops, "bite": bite}, {"root": colour, "leaves": leaf})
+    return Look(an(words), {"shape": shape, "leaves": tops, "bite": bite}, {"root": colour, "leaves": leaf})
 
 
-CALYXES = {
-    "star": """
-.....jj.....
-...hhhhhi...
-.ghhhhhhhii.
-.h..hhi..i..
-.....h......
-""",
-    "short": """
-.....jj.....
-.....jj.....
-..ghhhhhhi..
-..hi.hh.ii..
-""",
-    "bent": """
-.......jj...
-......jj....
-..hhhhhhhi..
-.hhi.hi.hii.
-.....h......
-""",
-    "wild": """
-.....jj.....
-..gg.jj.gg..
-...hhhhhhi..
-..hhhhhhii..
-..h..hi..i..
-""",
-}
+CALYXES = sheet("""
+star         | short        | bent         | wild
+.....jj..... | .....jj..... | .......jj... | .....jj.....
+...hhhhhi... | .....jj..... | ......jj.... | ..gg.jj.gg..
+.ghhhhhhhii. | ..ghhhhhhi.. | ..hhhhhhhi.. | ...hhhhhhi..
+.h..hhi..i.. | ..hi.hh.ii.. | .hhi.hi.hii. | ..hhhhhhii..
+.....h...... |              | .....h...... | ..h..hi..i..
+""")
 
 
 def tomato(c: Canvas, rng: Random) -> Look:
@@ -845,64 +471,31 @@ def tomato(c: Canvas, rng: Random) -> Look:
     c.stamp(rng.choice(["ww\nw.", "ww", "w\nw", ".w\nw."]), {}, rng.choice([3, 4]), rng.choice([7, 8]))
     bite = rng.choice(["none", "none", "left", "right"])
     if bite != "none":
-        _bite(c, body, bite, rng.choice([9, 10]), _light(RAMPS["pink"]), rng.choice([2.6, 3.4]))
+        _bite(c, body, bite, rng.choice([9, 10]), paler(RAMPS["pink"]), rng.choice([2.6, 3.4]))
     calyx = rng.choice(list(CALYXES))
     y = 14 - round(2 * ry)
     c.stamp(CALYXES[calyx], {"g": RAMPS[leaf]}, 2, max(1, y), rng.random() < 0.5)
     words = f"{'bitten ' if bite != 'none' else ''}{colour} tomato"
-    return Look(_a(words), {"shape": shape, "calyx": calyx, "bite": bite}, {"skin": colour, "leaves": leaf})
+    return Look(an(words), {"shape": shape, "calyx": calyx, "bite": bite}, {"skin": colour, "leaves": leaf})
 
 
-AUBERGINES = {
-    "curved": """
-...........jj.
-..........jj..
-.......hhhj...
-......hhhhhi..
-.....XXhhhhi..
-....XXXXhXii..
-...XXXXXXXXi..
-..XXXXXXXXXX..
-.XXXXXXXXXX...
-XXXXXXXXXXX...
-XXXXXXXXXX....
-XXXXXXXXX.....
-.XXXXXXX......
-..XXXXX.......
-""",
-    "straight": """
-............jj
-...........jj.
-........hhhj..
-.......hhhhi..
-......XXhhhi..
-.....XXXXhhi..
-....XXXXXXX...
-..XXXXXXXXX...
-.XXXXXXXXXX...
-.XXXXXXXXX....
-XXXXXXXXXX....
-XXXXXXXXX.....
-XXXXXXXX......
-.XXXXXX.......
-""",
-    "hanging": """
-......jj......
-......jj......
-....hhhhhi....
-...hhhhhhhi...
-...hXhhXhhi...
-...XXXXhXXX...
-...XXXXXXXX...
-..XXXXXXXXXX..
-..XXXXXXXXXX..
-..XXXXXXXXXX..
-..XXXXXXXXXX..
-..XXXXXXXXXX..
-...XXXXXXXX...
-.....XXXX.....
-""",
-}
+AUBERGINES = sheet("""
+curved         | straight       | hanging
+...........jj. | ............jj | ......jj......
+..........jj.. | ...........jj. | ......jj......
+.......hhhj... | ........hhhj.. | ....hhhhhi....
+......hhhhhi.. | .......hhhhi.. | ...hhhhhhhi...
+.....XXhhhhi.. | ......XXhhhi.. | ...hXhhXhhi...
+....XXXXhXii.. | .....XXXXhhi.. | ...XXXXhXXX...
+...XXXXXXXXi.. | ....XXXXXXX... | ...XXXXXXXX...
+..XXXXXXXXXX.. | ..XXXXXXXXX... | ..XXXXXXXXXX..
+.XXXXXXXXXX... | .XXXXXXXXXX... | ..XXXXXXXXXX..
+XXXXXXXXXXX... | .XXXXXXXXX.... | ..XXXXXXXXXX..
+XXXXXXXXXX.... | XXXXXXXXXX.... | ..XXXXXXXXXX..
+XXXXXXXXX..... | XXXXXXXXX..... | ..XXXXXXXXXX..
+.XXXXXXX...... | XXXXXXXX...... | ...XXXXXXXX...
+..XXXXX....... | .XXXXXX....... | .....XXXX.....
+""")
 
 
 def aubergine(c: Canvas, rng: Random) -> Look:
@@ -924,53 +517,29 @@ def aubergine(c: Canvas, rng: Random) -> Look:
     c.stamp(art.replace("X", "."), {"g": RAMPS[leaf]}, 1, 1, flip)
     words = f"{'bitten ' if bite != 'none' else ''}{'striped ' if striped else ''}{colour} aubergine"
     parts = {"shape": shape, "bite": bite, "stripes": "yes" if striped else "no"}
-    return Look(_a(words), parts, {"skin": colour, "leaves": leaf})
+    return Look(an(words), parts, {"skin": colour, "leaves": leaf})
 
 
-HUSKS = {  # left leaf, mirrored for the right one
-    "open": """
-X.....
-XX....
-XXX...
-.XXX..
-.XXXX.
-..XXXX
-...XXX
-....XX
-""",
-    "wide": """
-XX....
-XXXX..
-.XXXX.
-.XXXXX
-..XXXX
-...XXX
-""",
-    "closed": """
-..X...
-..XX..
-..XXX.
-..XXXX
-..XXXX
-..XXXX
-..XXXX
-...XXX
-....XX
-""",
-    "short": """
-..X...
-.XXX..
-..XXXX
-...XXX
-""",
-}
+# Left leaf, mirrored for the right one.
+HUSKS = sheet("""
+open   | wide   | closed | short
+X..... | XX.... | ..X... | ..X...
+XX.... | XXXX.. | ..XX.. | .XXX..
+XXX... | .XXXX. | ..XXX. | ..XXXX
+.XXX.. | .XXXXX | ..XXXX | ...XXX
+.XXXX. | ..XXXX | ..XXXX |
+..XXXX | ...XXX | ..XXXX |
+...XXX |        | ..XXXX |
+....XX |        | ...XXX |
+       |        | ....XX |
+""")
 
 
 def corn(c: Canvas, rng: Random) -> Look:
     colour, leaf = rng.choice(["yellow", "gold"]), rng.choice(["green", "lime"])
     shape, rx = rng.choice([("slim", 3.7), ("plump", 4.6)])
     cob, ramp = ellipse(7.5, 7.5, rx, rng.choice([6.5, 7])) & box(1, 1, 14, 13), RAMPS[colour]
-    c.fill(cob, _light(ramp))
+    c.fill(cob, paler(ramp))
     mixed = rng.choice(["none", "none", "red", "purple", "brown"])
     first = rng.randrange(3)
     gaps = cob.copy()
@@ -986,22 +555,22 @@ def corn(c: Canvas, rng: Random) -> Look:
         c.fill(_mask(HUSKS[name], x=2, y=15 - _height(HUSKS[name]), flip=flip), RAMPS[leaf], "bevel")
     kernels = "" if mixed == "none" else f" with {mixed} kernels"
     parts = {"shape": shape, "husks": f"{husk} {other}"}
-    return Look(f"{_a(colour)} cob of corn{kernels}", parts, {"kernels": colour, "husks": leaf})
+    return Look(f"{an(colour)} cob of corn{kernels}", parts, {"kernels": colour, "husks": leaf})
 
 
-PUMPKIN_STEMS = {
-    "short": ".hi\n.hi\n.ij",
-    "bent left": "hh.\n.hi\nhij",
-    "bent right": ".hhi\n.hi.\n.hij",
-    "thick": "hhi\nhij\nhij",
-}
+PUMPKIN_STEMS = sheet("""
+short | bent left | bent right | thick
+.hi   | hh.       | .hhi       | hhi
+.hi   | .hi       | .hi.       | hij
+.ij   | hij       | .hij       | hij
+""")
 
 
 def pumpkin(c: Canvas, rng: Random) -> Look:
     colour = rng.choice(["orange", "orange", "orange", "orange", "white", "yellow"])
     stem_colour = rng.choice(["green", "lime", "brown"])
     shape, rx, ry = rng.choice([("wide", 7, 5), ("round", 6.5, 5.5), ("tall", 5.8, 6), ("flat", 7, 4.2)])
-    y, ramp = 14.4 - ry, _light(RAMPS["white"]) if colour == "white" else RAMPS[colour]
+    y, ramp = 14.4 - ry, paler(RAMPS["white"]) if colour == "white" else RAMPS[colour]
     side = 0.58 * rx
     for x, w in ((7.5 - rx + side, side), (7.5 + rx - side, side)):
         c.fill(ellipse(x, y, w, ry - 0.4), ramp)
@@ -1015,11 +584,7 @@ def pumpkin(c: Canvas, rng: Random) -> Look:
     top = max(3, int(np.nonzero(middle)[0].min()))
     c.stamp(PUMPKIN_STEMS[stem], {"g": RAMPS[stem_colour]}, 6, top - 2)
     leaf = _leaf(c, rng, 7, top - 1)
-    return Look(
-        _a(f"{shape} {colour} pumpkin"),
-        {"shape": shape, "stem": stem, "leaf": leaf},
-        {"skin": colour},
-    )
+    return Look(an(f"{shape} {colour} pumpkin"), {"shape": shape, "stem": stem, "leaf": leaf}, {"skin": colour})
 
 
 MUSHROOMS = {  # radii of the dome, row of its lower edge, half the width of the stem
@@ -1037,7 +602,7 @@ def _one_mushroom(c: Canvas, x: float, size: tuple[float, float, int, float], fo
     rows = np.mgrid[:SIZE, :SIZE][0]
     stem = polygon((x - w, y), (x + w, y), (x + w, 11), (x + w + foot, 14), (x - w - foot, 14), (x - w, 11))
     cap = ellipse(x, y, rx, ry) & (rows <= y) & box(1, 1, 14, 14)
-    c.rgb[_grow(stem | cap) & c.filled] = OUTLINE
+    c.rgb[grow(stem | cap) & c.filled] = OUTLINE
     c.fill(stem, CREAM)
     c.fill(ellipse(x, y, rx - 1, 2.6) & (rows > y), RAMPS["tan"], 3)
     c.fill(stem & (rows > y) & (rows < y + 3), CREAM, 3)
@@ -1047,12 +612,8 @@ def _one_mushroom(c: Canvas, x: float, size: tuple[float, float, int, float], fo
 
 def mushroom(c: Canvas, rng: Random) -> Look:
     colour, foot = rng.choice(["brown", "tan", "red", "white", "orange"]), rng.choice([0, 1, 1.6])
-    number, shape, flip = (
-        rng.choice(["one", "one", "two"]),
-        rng.choice(list(MUSHROOMS)),
-        rng.random() < 0.5,
-    )
-    ramp, x = _light(RAMPS["white"]) if colour == "white" else RAMPS[colour], 7.5
+    number, shape, flip = rng.choice(["one", "one", "two"]), rng.choice(list(MUSHROOMS)), rng.random() < 0.5
+    ramp, x = paler(RAMPS["white"]) if colour == "white" else RAMPS[colour], 7.5
     size = (*MUSHROOMS[shape][:3], MUSHROOMS[shape][3] + rng.choice([-0.5, 0, 0.5]))
     if number == "two":
         x, size = 5.5 if flip else 9.5, (5, *size[1:3], 1.5)
@@ -1067,78 +628,31 @@ def mushroom(c: Canvas, rng: Random) -> Look:
         _one_mushroom(c, 11.5 if flip else 3.5, little, rng.choice([0, 0.6]), ramp)
     grass = rng.choice(["none", "left", "right", "both"])
     for side in {"none": [], "both": ["left", "right"]}.get(grass, [grass]):
-        c.stamp(
-            rng.choice(["g.h\nhgi", ".g.\nghi"]),
-            {"g": RAMPS["green"]},
-            3 if side == "left" else 10,
-            13,
-        )
+        c.stamp(rng.choice(["g.h\nhgi", ".g.\nghi"]), {"g": RAMPS["green"]}, 3 if side == "left" else 10, 13)
         c.fill(box(5, 14, 10, 14), RAMPS["green"], 2)
-    words = f"two mushrooms with {colour} caps" if number == "two" else f"{_a(shape)} mushroom with {_a(colour)} cap"
+    words = f"two mushrooms with {colour} caps" if number == "two" else f"{an(shape)} mushroom with {an(colour)} cap"
     return Look(words, {"number": number, "shape": shape, "grass": grass}, {"cap": colour})
 
 
 # --- meals ------------------------------------------------------------------------------------------------------------
 
-LOAVES = {
-    "tin": """
-....XXXXXXXX..
-..XXXXXXXXXXX.
-.XXXXXXXXXXXXX
-.cccccccXXXXXX
-cpppppppcXXXXX
-cpppppppcXXXXX
-cpppppppcXXXXX
-.cpppppcXXXXXX
-.cpppppcXXXXXX
-.cpppppcXXXXX.
-.cpppppcXXXX..
-.cccccccXX....
-""",
-    "round": """
-.....XXXX.....
-...XXXXXXXX...
-..XXXXXXXXXX..
-.XXXXXXXXXXXX.
-.XXXXXXXXXXXX.
-XXXXXXXXXXXXXX
-XXXXXXXXXXXXXX
-XXXXXXXXXXXXXX
-.XXXXXXXXXXXX.
-..XXXXXXXXXX..
-""",
-    "baguette": """
-..........XXX.
-........XXXXXX
-.......XXXXXXX
-......XXXXXXXX
-.....XXXXXXXX.
-....XXXXXXXXX.
-...XXXXXXXXX..
-..XXXXXXXXX...
-.XXXXXXXXX....
-.XXXXXXXX.....
-XXXXXXXX......
-XXXXXXX.......
-XXXXXX........
-.XXX..........
-""",
-    "slice": """
-..ccccccccc...
-.cpppppppppc..
-cpppppppppppc.
-cpppppppppppc.
-cpppppppppppc.
-.cpppppppppc..
-..cpppppppc...
-..cpppppppc...
-..cpppppppc...
-..cpppppppc...
-..cpppppppc...
-..cpppppppc...
-...ccccccc....
-""",
-}
+LOAVES = sheet("""
+tin            | round          | baguette       | slice
+....XXXXXXXX.. | .....XXXX..... | ..........XXX. | ..ccccccccc...
+..XXXXXXXXXXX. | ...XXXXXXXX... | ........XXXXXX | .cpppppppppc..
+.XXXXXXXXXXXXX | ..XXXXXXXXXX.. | .......XXXXXXX | cpppppppppppc.
+.cccccccXXXXXX | .XXXXXXXXXXXX. | ......XXXXXXXX | cpppppppppppc.
+cpppppppcXXXXX | .XXXXXXXXXXXX. | .....XXXXXXXX. | cpppppppppppc.
+cpppppppcXXXXX | XXXXXXXXXXXXXX | ....XXXXXXXXX. | .cpppppppppc..
+cpppppppcXXXXX | XXXXXXXXXXXXXX | ...XXXXXXXXX.. | ..cpppppppc...
+.cpppppcXXXXXX | XXXXXXXXXXXXXX | ..XXXXXXXXX... | ..cpppppppc...
+.cpppppcXXXXXX | .XXXXXXXXXXXX. | .XXXXXXXXX.... | ..cpppppppc...
+.cpppppcXXXXX. | ..XXXXXXXXXX.. | .XXXXXXXX..... | ..cpppppppc...
+.cpppppcXXXX.. |                | XXXXXXXX...... | ..cpppppppc...
+.cccccccXX.... |                | XXXXXXX....... | ..cpppppppc...
+               |                | XXXXXX........ | ...ccccccc....
+               |                | .XXX.......... |
+""")
 CUTS = {  # scores in the crust; where they may lie
     "tin": ((3, 3), (6, 2), (9, 2), (11, 4), (10, 7), (12, 9)),
     "round": ((2, 7), (5, 5), (8, 6), (11, 7), (4, 9), (7, 9), (10, 10)),
@@ -1160,7 +674,7 @@ def bread(c: Canvas, rng: Random) -> Look:
     body = _mask(LOAVES[form], "Xcp", y=y, flip=flip)
     c.fill(body, ramp)
     c.fill(_mask(LOAVES[form], "c", y=y, flip=flip), ramp, 2)
-    c.fill(_mask(LOAVES[form], "p", y=y, flip=flip), _light(CREAM), "bevel")
+    c.fill(_mask(LOAVES[form], "p", y=y, flip=flip), paler(CREAM), "bevel")
     cut = rng.choice([".a\naa\na.", "aa\n.a", ".aa\naa."])
     for cx, cy in _some(rng, CUTS[form], rng.choice([0.5, 0.8])):
         tone = CREAM[2] if form == "slice" else CREAM[1]
@@ -1175,57 +689,30 @@ def bread(c: Canvas, rng: Random) -> Look:
         _bite(c, body, bite, rng.choice([7, 8, 9]), CREAM, rng.choice([1.8, 2.4, 3]))
     words = {"tin": "loaf of bread", "round": "round loaf of bread", "slice": "slice of bread"}.get(form, form)
     words = f"{'bitten ' * (bite != 'none')}{crust} {words}" + (f" with {spread}" if spread != "none" else "")
-    return Look(_a(words), {"form": form, "bite": bite, "spread": spread}, {"crust": crust})
+    return Look(an(words), {"form": form, "bite": bite, "spread": spread}, {"crust": crust})
 
 
-CHEESES = {  # t: top, s: side, r: rind
-    "wedge": """
-........ttrr..
-......tttttrr.
-....tttttttrr.
-..ttttttttttrr
-tttttttttttttr
-ssssssssssssss
-ssssssssssssss
-ssssssssssssss
-ssssssssssssss
-ssssssssssssss
-ssssssssssssss
-""",
-    "flat wedge": """
-.......tttrr..
-....tttttttrr.
-..tttttttttrr.
-ttttttttttttrr
-ssssssssssssss
-ssssssssssssss
-ssssssssssssss
-ssssssssssssss
-ssssssssssssss
-""",
-    "steep wedge": """
-.........ttr..
-.......ttttrr.
-.....ttttttrr.
-....tttttttrr.
-..ttttttttttrr
-.tttttttttttrr
-.sssssssssssss
-.sssssssssssss
-.sssssssssssss
-.sssssssssssss
-.sssssssssssss
-.sssssssssssss
-""",
-}
+# Letters: t top, s side, r rind.
+CHEESES = sheet("""
+wedge          | flat wedge     | steep wedge
+........ttrr.. | .......tttrr.. | .........ttr..
+......tttttrr. | ....tttttttrr. | .......ttttrr.
+....tttttttrr. | ..tttttttttrr. | .....ttttttrr.
+..ttttttttttrr | ttttttttttttrr | ....tttttttrr.
+tttttttttttttr | ssssssssssssss | ..ttttttttttrr
+ssssssssssssss | ssssssssssssss | .tttttttttttrr
+ssssssssssssss | ssssssssssssss | .sssssssssssss
+ssssssssssssss | ssssssssssssss | .sssssssssssss
+ssssssssssssss | ssssssssssssss | .sssssssssssss
+ssssssssssssss |                | .sssssssssssss
+ssssssssssssss |                | .sssssssssssss
+               |                | .sssssssssssss
+""")
 HOLES = ("43\n33", "44\n43\n33", "443\n433\n.33", "43")
 
 
 def cheese(c: Canvas, rng: Random) -> Look:
-    colour, rind = (
-        rng.choice(["yellow", "gold", "orange"]),
-        rng.choice(["red", "orange", "brown", "white"]),
-    )
+    colour, rind = rng.choice(["yellow", "gold", "orange"]), rng.choice(["red", "orange", "brown", "white"])
     form, flip = rng.choice(list(CHEESES)), rng.random() < 0.5
     art = CHEESES[form]
     y, ramp = 15 - _height(art), RAMPS[colour]
@@ -1243,49 +730,21 @@ def cheese(c: Canvas, rng: Random) -> Look:
         x = rng.choice([4, 6, 8])
         c.erase(ellipse(x, 14.5, 1.6, 2))
     words = f"wedge of {'blue' if blue else colour} cheese"
-    return Look(
-        _a(words),
-        {"form": form, "holes": "blue" if blue else "plain"},
-        {"cheese": colour, "rind": rind},
-    )
+    return Look(an(words), {"form": form, "holes": "blue" if blue else "plain"}, {"cheese": colour, "rind": rind})
 
 
-TAILS = {
-    "fork": """
-X...
-XX..
-XXX.
-.XXX
-.XXX
-XXX.
-XX..
-X...
-""",
-    "fan": """
-.XX.
-XXX.
-XXXX
-XXXX
-XXX.
-.XX.
-""",
-    "moon": """
-XX..
-XXX.
-.XXX
-..XX
-..XX
-.XXX
-XXX.
-XX..
-""",
-}
-FINS = {
-    "tall": ((7, -2), (8, -2)),
-    "long": ((4, -1), (10, -1)),
-    "low": ((6, -1), (9, 0)),
-    "two": ((5, 0), (6, -1)),
-}
+TAILS = sheet("""
+fork | fan  | moon
+X... | .XX. | XX..
+XX.. | XXX. | XXX.
+XXX. | XXXX | .XXX
+.XXX | XXXX | ..XX
+.XXX | XXX. | ..XX
+XXX. | .XX. | .XXX
+XX.. |      | XXX.
+X... |      | XX..
+""")
+FINS = {"tall": ((7, -2), (8, -2)), "long": ((4, -1), (10, -1)), "low": ((6, -1), (9, 0)), "two": ((5, 0), (6, -1))}
 FISH_MARKS = {  # where they may lie, width and tone
     "stripes": ([(5, 6), (5, 7), (7, 5), (7, 6), (7, 7)], 0, 3),
     "scales": ([(5, 7), (7, 6), (7, 8), (4, 8), (9, 5)], 1, 0),
@@ -1297,11 +756,7 @@ def fish(c: Canvas, rng: Random) -> Look:
     colour = rng.choice(["sky-blue", "blue", "orange", "pink", "steel", "teal", "red", "lime"])
     belly, flip = rng.choice(["white", "yellow", "tan"]), rng.random() < 0.5
     shape, ry = rng.choice([("slim", 3.2), ("plump", 4.2), ("round", 5.1)])
-    tail, fin, pattern = (
-        rng.choice(list(TAILS)),
-        rng.choice(list(FINS)),
-        rng.choice(list(FISH_MARKS)),
-    )
+    tail, fin, pattern = rng.choice(list(TAILS)), rng.choice(list(FINS)), rng.choice(list(FISH_MARKS))
     body = ellipse(9, 8, 5.5, ry) | polygon((3, 7), (7, 9 - ry), (7, 7 + ry), (3, 8))
     (x0, y0), (x1, y1) = FINS[fin]
     fins = polygon((x0, 8 - ry + y0), (x1, 8 - ry + y1), (11, 8), (6, 8))
@@ -1309,89 +764,41 @@ def fish(c: Canvas, rng: Random) -> Look:
     fins |= _mask(TAILS[tail], y=8 - _height(TAILS[tail]) // 2)
     c.fill(_flip(fins & box(1, 1, 14, 14), flip), RAMPS[colour], 3)
     c.fill(_flip(body, flip), RAMPS[colour])
-    _recolour(c, _flip(body & ellipse(9.5, 9 + ry, 6, ry), flip), RAMPS[colour], _light(RAMPS[belly]))
+    _recolour(c, _flip(body & ellipse(9.5, 9 + ry, 6, ry), flip), RAMPS[colour], paler(RAMPS[belly]))
     places, extra, tone = FISH_MARKS[pattern]
     for x, y in _some(rng, places, 0.6):
         c.fill(_flip(box(x, y, x + extra, y) & body, flip), RAMPS[colour], tone)
     c.fill(_flip(line((10, 7), (10, 9)), flip), RAMPS[colour], 4)
     c.stamp("w#", {}, 3 if flip else 11, 7, flip)
     parts = {"shape": shape, "tail": tail, "fin": fin, "pattern": pattern}
-    return Look(_a(f"{shape} {colour} fish"), parts, {"body": colour, "belly": belly})
+    return Look(an(f"{shape} {colour} fish"), parts, {"body": colour, "belly": belly})
 
 
-JOINTS = {  # X: meat, b: bone
-    "drumstick": """
-.......XXXXX..
-.....XXXXXXXX.
-....XXXXXXXXXX
-...XXXXXXXXXXX
-...XXXXXXXXXXX
-...XXXXXXXXXXX
-...XXXXXXXXXX.
-...XXXXXXXXXX.
-...XXXXXXXX...
-...bXXXXX.....
-bbbbb.........
-bbbb..........
-.bbb..........
-.bb...........
-""",
-    "slim drumstick": """
-........XXXX..
-......XXXXXXX.
-.....XXXXXXXXX
-.....XXXXXXXXX
-....XXXXXXXXXX
-....XXXXXXXXX.
-....XXXXXXXXX.
-....XXXXXXX...
-...bXXXXX.....
-..bbbX........
-bbbbb.........
-bbbb..........
-.bbb..........
-.bb...........
-""",
-    "upright drumstick": """
-....XXXXXX....
-..XXXXXXXXXX..
-.XXXXXXXXXXXX.
-.XXXXXXXXXXXX.
-.XXXXXXXXXXXX.
-.XXXXXXXXXXXX.
-..XXXXXXXXXX..
-..XXXXXXXXXX..
-...XXXXXXXX...
-.....XXXX.....
-......bb......
-....bbbbbb....
-....bbbbbb....
-....bb..bb....
-""",
-    "thick joint": """
-..........bb..
-.........bbb..
-..XXXXXX.bbbbb
-.XXXXXXXXbbbbb
-XXXXXXXXXXbb..
-XXXXXXXXXXX...
-XXXXXXXXXXX...
-XXXXXXXXXXX...
-.XXXXXXXXXX...
-..XXXXXXXX....
-.bbXXXXX......
-bbbb..........
-bbbb..........
-..bb..........
-""",
-}
+# Letters: X meat, b bone.
+JOINTS = sheet("""
+drumstick      | slim drumstick | upright drumstick | thick joint
+.......XXXXX.. | ........XXXX.. | ....XXXXXX....    | ..........bb..
+.....XXXXXXXX. | ......XXXXXXX. | ..XXXXXXXXXX..    | .........bbb..
+....XXXXXXXXXX | .....XXXXXXXXX | .XXXXXXXXXXXX.    | ..XXXXXX.bbbbb
+...XXXXXXXXXXX | .....XXXXXXXXX | .XXXXXXXXXXXX.    | .XXXXXXXXbbbbb
+...XXXXXXXXXXX | ....XXXXXXXXXX | .XXXXXXXXXXXX.    | XXXXXXXXXXbb..
+...XXXXXXXXXXX | ....XXXXXXXXX. | .XXXXXXXXXXXX.    | XXXXXXXXXXX...
+...XXXXXXXXXX. | ....XXXXXXXXX. | ..XXXXXXXXXX..    | XXXXXXXXXXX...
+...XXXXXXXXXX. | ....XXXXXXX... | ..XXXXXXXXXX..    | XXXXXXXXXXX...
+...XXXXXXXX... | ...bXXXXX..... | ...XXXXXXXX...    | .XXXXXXXXXX...
+...bXXXXX..... | ..bbbX........ | .....XXXX.....    | ..XXXXXXXX....
+bbbbb......... | bbbbb......... | ......bb......    | .bbXXXXX......
+bbbb.......... | bbbb.......... | ....bbbbbb....    | bbbb..........
+.bbb.......... | .bbb.......... | ....bbbbbb....    | bbbb..........
+.bb........... | .bb........... | ....bb..bb....    | ..bb..........
+""")
 ROASTS = {"golden": CRUST, "brown": RAMPS["brown"], "red": RAMPS["red"], "orange": RAMPS["orange"]}
 
 
 def drumstick(c: Canvas, rng: Random) -> Look:
     roast, form, flip = rng.choice(list(ROASTS)), rng.choice(list(JOINTS)), rng.random() < 0.5
     ramp = ROASTS[roast]
-    c.fill(_mask(JOINTS[form], "b", flip=flip), _light(RAMPS["white"]), "bevel")
+    c.fill(_mask(JOINTS[form], "b", flip=flip), paler(RAMPS["white"]), "bevel")
     body = _mask(JOINTS[form], "X", flip=flip)
     c.fill(body, ramp)
     for mx, my in _some(rng, [(6, 6), (9, 5), (8, 8), (10, 9), (11, 7), (6, 9), (7, 4)], 0.5):
@@ -1404,11 +811,7 @@ def drumstick(c: Canvas, rng: Random) -> Look:
         at = 7 if bite != "top" else rng.choice([9, 10]) if not flip else rng.choice([5, 6])
         _bite(c, body, bite, at, RAMPS["pale skin"], rng.choice([1.8, 2.6]))
     words = "thick piece of meat on the bone" if form == "thick joint" else form
-    return Look(
-        _a(f"{'bitten ' * (bite != 'none')}{roast} {words}"),
-        {"form": form, "bite": bite},
-        {"meat": roast},
-    )
+    return Look(an(f"{'bitten ' * (bite != 'none')}{roast} {words}"), {"form": form, "bite": bite}, {"meat": roast})
 
 
 EGG_LOBES = ((4, 4), (11, 4), (4, 11), (11, 11), (3.5, 7.5), (11.5, 7.5), (7.5, 11.5), (7.5, 3.5))
@@ -1419,26 +822,19 @@ def egg(c: Canvas, rng: Random) -> Look:
     white, lobes = ellipse(7.5, 7.5, 5.5, 5), _some(rng, EGG_LOBES, 0.5)
     for x, y in lobes:
         white |= ellipse(x, y, *rng.choice([(3, 3), (3.4, 2.4), (2.4, 3.2)]))
-    white = _grow(_shrink(white & box(1, 1, 14, 14)))  # no spikes
+    white = grow(_shrink(white & box(1, 1, 14, 14)))  # no spikes
     edge, rim = rng.choice([("soft", RAMPS["white"][1:]), ("crisp", RAMPS["tan"])])
     c.fill(white, RAMPS["white"], 0)
     c.fill(white & ~_shift(white, -1, -1), rim, 1)
     x, y = rng.choice([(7, 7), (7.5, 7.5), (8, 7), (7, 8)])
-    for dx, dy, r in {
-        "one": [(0, 0, rng.choice([3, 3.5]))],
-        "two": [(-2.5, -1, 2.5), (2.5, 1, 2.5)],
-    }[yolks]:
-        _ball(c, x + dx, y + dy, r, _light(RAMPS[yolk]), RAMPS["white"][1])
+    for dx, dy, r in {"one": [(0, 0, rng.choice([3, 3.5]))], "two": [(-2.5, -1, 2.5), (2.5, 1, 2.5)]}[yolks]:
+        _ball(c, x + dx, y + dy, r, paler(RAMPS[yolk]), RAMPS["white"][1])
         c.stamp("ww\nw.", {}, round(x + dx - r / 2), round(y + dy - r / 2))
     spice, herb = rng.choice([("none", ""), ("herbs", "green"), ("pepper", "black")])
     for x, y in _some(rng, [(3, 5), (11, 4), (4, 11), (11, 11), (8, 12)], 0.5) if herb else ():
         c.fill(box(x, y, x + 1, y) & _shrink(white), RAMPS[herb], 2)
     words = f"a fried egg with {yolks} {yolk} yolk{'s' * (yolks == 'two')}" + (f" and {spice}" if herb else "")
-    return Look(
-        words,
-        {"yolks": yolks, "edge": edge, "lobes": str(len(lobes)), "spice": spice},
-        {"yolk": yolk},
-    )
+    return Look(words, {"yolks": yolks, "edge": edge, "lobes": str(len(lobes)), "spice": spice}, {"yolk": yolk})
 
 
 FLAVOURS = {
@@ -1480,11 +876,7 @@ def _topping(c: Canvas, name: str, x: int, y: int) -> None:
 def cake(c: Canvas, rng: Random) -> Look:
     icing, filling = rng.choice(list(FLAVOURS)), rng.choice(["strawberry", "vanilla", "chocolate"])
     sponge, flip = rng.choice(["golden", "dark", "pale"]), rng.random() < 0.5
-    for char, tone, ramp in (
-        ("s", 1, CRUSTS[sponge]),
-        ("f", 1, FLAVOURS[filling]),
-        ("it", 2, FLAVOURS[icing]),
-    ):
+    for char, tone, ramp in (("s", 1, CRUSTS[sponge]), ("f", 1, FLAVOURS[filling]), ("it", 2, FLAVOURS[icing])):
         c.fill(_mask(CAKE, char, y=4, flip=flip), ramp, tone)
     c.fill(_mask(CAKE, "t", y=4, flip=flip), FLAVOURS[icing], 1)
     c.fill(box(1, 14, 14, 14), CRUSTS[sponge], 2)
@@ -1492,9 +884,9 @@ def cake(c: Canvas, rng: Random) -> Look:
         c.fill(box(x, 10, x + 1, rng.choice([10, 11])), FLAVOURS[icing], 2)
     topping, x = rng.choice(list(TOPPINGS)), rng.choice([6, 7, 8, 9])
     _topping(c, topping, 12 - x if flip else x, rng.choice([2, 3]))
-    words = f"slice of {icing} cake with {topping if topping == 'cream' else _a(topping)}"
+    words = f"slice of {icing} cake with {topping if topping == 'cream' else an(topping)}"
     parts = {"topping": topping, "side": "left" if flip else "right"}
-    return Look(_a(words), parts, {"icing": icing, "sponge": sponge, "filling": filling})
+    return Look(an(words), parts, {"icing": icing, "sponge": sponge, "filling": filling})
 
 
 CONES = {
@@ -1532,7 +924,7 @@ def ice_cream(c: Canvas, rng: Random) -> Look:
         _topping(c, topping, 6, max(1, top - 1))
     named = " and ".join(dict.fromkeys(flavours))
     parts = {"cone": cone, "scoops": form, "topping": topping}
-    extra = "" if topping == "none" else f" and {_a(topping)}"
+    extra = "" if topping == "none" else f" and {an(topping)}"
     return Look(f"an ice cream cone with {named} ice cream{extra}", parts, {"ice cream": flavours[0]})
 
 
@@ -1543,38 +935,22 @@ def doughnut(c: Canvas, rng: Random) -> Look:
     hole = ellipse(7.5, 7.5, 2.3, rng.choice([1.7, 2.3]))
     ring = ellipse(7.5, 7.5, rx, ry) & ~hole
     c.fill(ring, CRUSTS[dough])
-    top = ellipse(7.5, 7, rx - 1, ry - 1.2) & ~_grow(hole)
+    top = ellipse(7.5, 7, rx - 1, ry - 1.2) & ~grow(hole)
     for x in _some(rng, [3, 6, 9, 11], 0.6):
         top |= box(x, 10, x + 1, 13) & ellipse(7.5, 7.5, rx - 0.8, ry - 0.8)
     c.fill(top & ring, FLAVOURS[glaze])
     topping = rng.choice(["sprinkles", "sprinkles", "stripes", "plain"])
-    places = [
-        (3, 5),
-        (5, 3),
-        (8, 2),
-        (11, 4),
-        (12, 7),
-        (11, 10),
-        (8, 11),
-        (4, 11),
-        (3, 8),
-        (10, 6),
-        (5, 6),
-    ]
+    places = [(3, 5), (5, 3), (8, 2), (11, 4), (12, 7), (11, 10), (8, 11), (4, 11), (3, 8), (10, 6), (5, 6)]
     for x, y in _some(rng, places, 0.65) if topping == "sprinkles" else ():
         colour = rng.choice([name for name in ("red", "yellow", "sky-blue", "lime", "white") if name != glaze])
         c.fill(box(x, y, x + 1, y) & top & ring, RAMPS[colour], 1)
     for x in range(rng.randrange(3, 6), 14, 3) if topping == "stripes" else ():
-        c.fill(
-            line((x, 1), (x - 2, 13)) & top & ring,
-            RAMPS["brown"] if glaze == "vanilla" else CREAM,
-            1,
-        )
+        c.fill(line((x, 1), (x - 2, 13)) & top & ring, RAMPS["brown"] if glaze == "vanilla" else CREAM, 1)
     bite = rng.choice(["none", "none", "left", "right", "top", "bottom"])
     if bite != "none":
         _bite(c, ring, bite, rng.choice([7, 8]), CREAM, rng.choice([2, 2.6]))
     words = f"{'bitten ' * (bite != 'none')}doughnut with {glaze} glaze"
-    words = _a(words) + ("" if topping == "plain" else f" and {topping}")
+    words = an(words) + ("" if topping == "plain" else f" and {topping}")
     return Look(words, {"shape": shape, "bite": bite, "topping": topping}, {"glaze": glaze, "dough": dough})
 
 
@@ -1599,12 +975,7 @@ STACKS = (  # from the bottom up
     ("lettuce", "meat", "tomato"),
     ("meat", "lettuce", "meat"),
 )
-BUNS = {
-    "golden": CRUST,
-    "light": (CREAM[1], *CRUST[:4]),
-    "orange": RAMPS["orange"],
-    "pale": RAMPS["tan"],
-}
+BUNS = {"golden": CRUST, "light": (CREAM[1], *CRUST[:4]), "orange": RAMPS["orange"], "pale": RAMPS["tan"]}
 
 
 def burger(c: Canvas, rng: Random) -> Look:
@@ -1619,11 +990,7 @@ def burger(c: Canvas, rng: Random) -> Look:
     dome = ellipse(7.5, y, 7, y - top + 0.5) | box(2, y - 2, 13, y - 2) | box(1, y - 1, 14, y - 1)
     dome &= box(1, 1, 14, y - 1)
     c.fill(dome, BUNS[bun])
-    seeds = _some(
-        rng,
-        [(4, y - 3), (7, y - 4), (10, y - 3), (6, y - 2), (9, y - 2)],
-        rng.choice([0.3, 0.6, 0.8]),
-    )
+    seeds = _some(rng, [(4, y - 3), (7, y - 4), (10, y - 3), (6, y - 2), (9, y - 2)], rng.choice([0.3, 0.6, 0.8]))
     for x, row in seeds:
         c.fill(box(x, row, x + 1, row) & _shrink(dome), CREAM, 0)
     bite = rng.choice(["none", "none", "left", "right"])
@@ -1632,7 +999,7 @@ def burger(c: Canvas, rng: Random) -> Look:
     *others, last = dict.fromkeys(stack[::-1])
     words = f"{'bitten ' * (bite != 'none')}burger with {', '.join(others)} and {last}"
     parts = {"stack": " ".join(stack), "seeds": "some" if seeds else "none", "bite": bite}
-    return Look(_a(words), parts, {"bun": bun})
+    return Look(an(words), parts, {"bun": bun})
 
 
 PIZZA_TOPPINGS = {
@@ -1643,42 +1010,24 @@ PIZZA_TOPPINGS = {
     "peppers": ("22.\n.22\n.33", "green"),
     "olives": ("34\n44", "black"),
 }
-CRUST_EDGES = {
-    "puffy": """
-..XXXXXXXXXX..
-XXXXXXXXXXXXXX
-XXXXXXXXXXXXXX
-""",
-    "bumpy": """
-.XXXX..XXXXX..
-XXXXXXXXXXXXXX
-XXXXXXXXXXXXXX
-""",
-    "round": """
-....XXXXXX....
-.XXXXXXXXXXXX.
-XXXXXXXXXXXXXX
-XX..........XX
-""",
-}
+CRUST_EDGES = sheet("""
+puffy          | bumpy          | round
+..XXXXXXXXXX.. | .XXXX..XXXXX.. | ....XXXXXX....
+XXXXXXXXXXXXXX | XXXXXXXXXXXXXX | .XXXXXXXXXXXX.
+XXXXXXXXXXXXXX | XXXXXXXXXXXXXX | XXXXXXXXXXXXXX
+               |                | XX..........XX
+""")
 
 
 def pizza(c: Canvas, rng: Random) -> Look:
-    crust, edge, flip = (
-        rng.choice(["golden", "light", "brown"]),
-        rng.choice(list(CRUST_EDGES)),
-        rng.random() < 0.5,
-    )
+    crust, edge, flip = rng.choice(["golden", "light", "brown"]), rng.choice(list(CRUST_EDGES)), rng.random() < 0.5
     cheese_colour, tip = rng.choice(["yellow", "gold"]), rng.choice([6, 7.5, 9])
     ramp, piece = RAMPS[cheese_colour], polygon((1, 4), (14, 4), (tip + 0.5, 14), (tip - 0.5, 14))
     c.fill(piece, ramp, 1)
     c.fill(piece & ~_shift(piece, -1, 0), ramp, 2)
     c.fill(piece & box(1, 4, 14, 4), RAMPS["red"], 2)
     c.fill(_mask(CRUST_EDGES[edge], flip=flip), (CRUSTS | BUNS)[crust])
-    toppings = [
-        rng.choice(["salami", "salami", "tomato", "mushrooms"]),
-        rng.choice(list(PIZZA_TOPPINGS)),
-    ]
+    toppings = [rng.choice(["salami", "salami", "tomato", "mushrooms"]), rng.choice(list(PIZZA_TOPPINGS))]
     for number, (x, y) in enumerate([(3, 5), (9, 5), (round(tip) - 1, 9)]):
         art, colour = PIZZA_TOPPINGS[toppings[number % 2]]
         _stamp_on(c, piece, art, RAMPS[colour], x + rng.choice([-1, 0]), y + rng.choice([0, 1]))
@@ -1689,7 +1038,7 @@ def pizza(c: Canvas, rng: Random) -> Look:
         c.erase(ellipse(3 if bite == "left" else 12, rng.choice([8, 9]), 2.4, 2.2))
     words = f"{'bitten ' * (bite != 'none')}slice of pizza with {' and '.join(dict.fromkeys(toppings))}"
     parts = {"edge": edge, "bite": bite, "topping": " ".join(dict.fromkeys(toppings))}
-    return Look(_a(words), parts, {"cheese": cheese_colour, "crust": crust})
+    return Look(an(words), parts, {"cheese": cheese_colour, "crust": crust})
 
 
 _DRAWINGS = {
@@ -1719,4 +1068,4 @@ _DRAWINGS = {
     "burger": burger,
     "pizza slice": pizza,
 }
-KINDS: dict[str, Callable[[Canvas, Random], Look]] = {kind: _plugged(draw) for kind, draw in _DRAWINGS.items()}
+KINDS: dict[str, Draw] = {kind: closing_gaps(draw) for kind, draw in _DRAWINGS.items()}

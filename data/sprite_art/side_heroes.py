@@ -7,24 +7,15 @@ from random import Random
 
 import numpy as np
 
-from data.sprite_art.canvas import OUTLINE, RAMPS, SIZE, Canvas, Colour, Look, Ramp, box, line
+from data.sprite_art.canvas import RAMPS, Canvas, Look, box, line
+from data.sprite_art.common import HAIRS, SKINS, Draw, an, close_gaps, haired, sheet
 
 # Everybody stands on the same frame: headgear in rows 1 to 5, the eye in rows 6 and 7, the chin in row 8, the trunk in
 # rows 9 to 11, the legs down to row 14. The nose is in column 10, the hand in column 12, hair and cloaks in 1 to 4.
 # In the templates digits are the main material, a to e usually wood, leather or hair, A to E gold, P to T free.
 
 LIGHT_SKINS = ["pale skin", "tan skin"]  # brown hair stands out only against these
-SKINS = [*LIGHT_SKINS, "brown skin", "dark skin"]
-HAIR_WORDS = {
-    "blond hair": "blond",
-    "red hair": "red-haired",
-    "brown hair": "brown-haired",
-    "black hair": "black-haired",
-    "grey hair": "grey-haired",
-}
 GOLD, STEEL, WOOD, CLOTH = RAMPS["gold"], RAMPS["steel"], RAMPS["brown"], RAMPS["white"]
-CORNERS = box(1, 1, 1, 1) | box(14, 1, 14, 1) | box(1, 14, 1, 14) | box(14, 14, 14, 14)
-Placed = tuple[str, int, int]  # a template, the column and the row of its upper left corner
 
 
 @dataclass(frozen=True)
@@ -38,7 +29,16 @@ class Person:
 
     @property
     def word(self) -> str:
-        return HAIR_WORDS[self.hair]
+        return haired(self.hair)
+
+    def look(
+        self, c: Canvas, item: str, words: str, colours: dict[str, str], hooded: bool = False, **parts: str
+    ) -> Look:
+        """Close the gaps and tell what was drawn; neither hair nor beard of a hooded person can be seen."""
+        close_gaps(c, rounds=2)
+        if not hooded:
+            parts, colours = parts | {"hair": self.style, "beard": self.beard}, colours | {"hair": self.hair}
+        return Look(f"{words}, in profile, {_with(item)}", parts | {"item": item}, colours | {"skin": self.skin})
 
 
 def _person(rng: Random, styles: str, beards: str = "") -> Person:
@@ -46,23 +46,14 @@ def _person(rng: Random, styles: str, beards: str = "") -> Person:
     style = rng.choice(styles.split())
     beard = rng.choice(["no", *beards.split()]) if style in ("short", "bald") else "no"
     skin = rng.choice(SKINS)
-    hairs = [hair for hair in HAIR_WORDS if hair != "brown hair" or skin in LIGHT_SKINS]
+    hairs = [hair for hair in HAIRS if hair != "brown hair" or skin in LIGHT_SKINS]
     return Person(skin, rng.choice(hairs), style, beard)
-
-
-def _a(text: str) -> str:
-    return f"{'an' if text[0] in 'aeiou' else 'a'} {text}"
 
 
 def _with(item: str) -> str:
     """The end of a caption: how the item is carried."""
     tool = item.removeprefix("shouldered ")
-    return f"with {_a(tool)}" + (" over the shoulder" if tool != item else "")
-
-
-def _put(c: Canvas, placed: Placed, legend: dict[str, Ramp | Colour]) -> None:
-    art, x, y = placed
-    c.stamp(art, legend, x=x, y=y)
+    return f"with {an(tool)}" + (" over the shoulder" if tool != item else "")
 
 
 # --- head -------------------------------------------------------------------------------------------------------------
@@ -80,76 +71,29 @@ HAIR_TOP = """
 .abbbbb
 abbbbbc."""
 
-HAIR: dict[str, Placed] = {
-    "short": (".bb\nbbc\nbc\n.c", 3, 5),
-    "long": (
-        """
-..bbb
-..bbc
-.abbc
-.bbbc
-abbcc
-bbcc.
-bcd..
-.d...""",
-        1,
-        5,
-    ),
-    "ponytail": (
-        """
-..abb
-aPbbc
-bbPcc
-bbc..
-bc...
-bc...
-.d...""",
-        1,
-        5,
-    ),
-    "braid": (
-        """
-..bbb
-..abb
-..bbc
-.abc.
-.bcc.
-.abc.
-.bcd.
-.PQ..
-.bd..""",
-        1,
-        5,
-    ),
-    "bun": (
-        """
-..bbb
-abbbc
-bbPc.
-bcc..""",
-        1,
-        5,
-    ),
-    "curls": (
-        """
-.abbb
-.bbbc
-abbbc
-bbccb
-bcbcc
-.cdc.""",
-        1,
-        5,
-    ),
-}
+HAIR = sheet("""
+short | long  | ponytail | braid | bun   | curls
+...bb | ..bbb | ..abb    | ..bbb | ..bbb | .abbb
+..bbc | ..bbc | aPbbc    | ..abb | abbbc | .bbbc
+..bc. | .abbc | bbPcc    | ..bbc | bbPc. | abbbc
+...c. | .bbbc | bbc..    | .abc. | bcc.. | bbccb
+      | abbcc | bc...    | .bcc. |       | bcbcc
+      | bbcc. | bc...    | .abc. |       | .cdc.
+      | bcd.. | .d...    | .bcd. |       |
+      | .d... |          | .PQ.. |       |
+      |       |          | .bd.. |       |
+""")
 
-BEARDS: dict[str, Placed] = {
-    "moustache": ("bbb", 8, 8),
-    "goatee": ("..b\n.bc\n.c.", 8, 8),
-    "full": ("b....\nbb.ab\nbbbbb\n.bbc.", 6, 7),
-    "long": ("b....\nbb.ab\nbbbbb\n.abbc\n.abc.\n..bc.\n..c..", 6, 7),
-    "braided": ("b....\nbb.ab\nbbbbc\n.abc.\n..A..\n..bc.\n..c..", 6, 7),
-}
+BEARDS = sheet("""
+moustache | goatee | full  | long  | braided
+.....     | .....  | b.... | b.... | b....
+..bbb     | ....b  | bb.ab | bb.ab | bb.ab
+          | ...bc  | bbbbb | bbbbb | bbbbc
+          | ...c.  | .bbc. | .abbc | .abc.
+          |        |       | .abc. | ..A..
+          |        |       | ..bc. | ..bc.
+          |        |       | ..c.. | ..c..
+""")
 
 
 def _head(c: Canvas, who: Person, ribbon: str = "red") -> None:
@@ -157,66 +101,54 @@ def _head(c: Canvas, who: Person, ribbon: str = "red") -> None:
     c.stamp(FACE, {"1": skin}, x=4, y=3)
     if who.style != "bald":
         c.stamp(HAIR_TOP, hair, x=3, y=3)
-        _put(c, HAIR[who.style], hair)
+        c.stamp(HAIR[who.style], hair, x=1, y=5)
     if who.beard != "no":
-        _put(c, BEARDS[who.beard], hair)
+        c.stamp(BEARDS[who.beard], hair, x=6, y=7)
 
 
 # --- body -------------------------------------------------------------------------------------------------------------
 
-LEGS: dict[str, Placed] = {
-    "striding": ("..44222.\n.44..22.\ndd...abb", 3, 12),
-    "walking": (".44222.\n.44.22.\n.dd.abb", 4, 12),
-    "running": ("..44222.\ndd4..22.\nd....abb", 3, 12),
-    "stepping": (".4422...\n.44.22ab\n.dd..bb.", 4, 12),
-}
+LEGS = sheet("""
+striding | walking  | running  | stepping
+..44222. | ..44222. | ..44222. | ..4422...
+.44..22. | ..44.22. | dd4..22. | ..44.22ab
+dd...abb | ..dd.abb | d....abb | ..dd..bb.
+""")
 POSES = list(LEGS)
 
 # Trunks, columns 4 to 8: 1 to 5 the shirt, P to T what is worn over it, a to e the belt.
-TORSOS: dict[str, str] = {
-    "plain": "12223\n12223\nbbbcc",
-    "tabard": "12PQ3\n1PQQ3\nPQQR3",
-    "striped": "PPQQR\n11223\nPPQQR",
-    "bib": "1PQ23\n1PQQQ\nPPQQR",
-    "vest": "PP123\nPPQ13\nbbbcc",
-    "furs": "PPPQR\n11223\nbbAcc",
-    "jacket": "11122\n11212\n12223",
-}
+TORSOS = sheet("""
+plain | tabard | striped | bib   | vest  | furs  | jacket
+12223 | 12PQ3  | PPQQR   | 1PQ23 | PP123 | PPPQR | 11122
+12223 | 1PQQ3  | 11223   | 1PQQQ | PPQ13 | 11223 | 11212
+bbbcc | PQQR3  | PPQQR   | PPQQR | bbbcc | bbAcc | 12223
+""")
 
-ROBES: dict[str, str] = {
-    "straight": """
-.12223..
-.12223..
-.12233..
-.122233.
-.122334.
-.PPQQQR.""",
-    "flared": """
-.12223..
-.12223..
-.122233.
-1222233.
-1222334.
-PPQQQQRR""",
-    "sweeping": """
-.12223..
-.12223..
-.122233.
-1222233.
-12223344
-PQ.QQQRR""",
-}
+ROBES = sheet("""
+straight | flared   | sweeping
+.12223.. | .12223.. | .12223..
+.12223.. | .12223.. | .12223..
+.12233.. | .122233. | .122233.
+.122233. | 1222233. | 1222233.
+.122334. | 1222334. | 12223344
+.PPQQQR. | PPQQQQRR | PQ.QQQRR
+""")
 
-CLOAKS: dict[str, Placed] = {
-    "flying": ("....12\n.11222\n112223\n222334\n.4..44", 1, 8),
-    "hanging": ("..12\n.122\n.123\n.223\n1223\n2234", 2, 9),
-    "billowing": ("...12\n..122\n.1223\n12233\n22334\n.344.", 1, 9),
-}
+CLOAKS = sheet("""
+flying | hanging | billowing
+....12 | .....   | .....
+.11222 | ...12   | ...12
+112223 | ..122   | ..122
+222334 | ..123   | .1223
+.4..44 | ..223   | 12233
+       | .1223   | 22334
+       | .2234   | .344.
+""")
 
 
 def _legs(c: Canvas, rng: Random, trousers: str, boots: str) -> str:
     pose = rng.choice(POSES)
-    _put(c, LEGS[pose], {"1": RAMPS[trousers], "a": RAMPS[boots]})
+    c.stamp(LEGS[pose], {"1": RAMPS[trousers], "a": RAMPS[boots]}, x=3, y=12)
     return pose
 
 
@@ -232,7 +164,7 @@ def _robe(c: Canvas, rng: Random, cloth: str, trim: str) -> str:
 
 def _cloak(c: Canvas, rng: Random, cloth: str) -> str:
     cut = rng.choice(list(CLOAKS))
-    _put(c, CLOAKS[cut], {"1": RAMPS[cloth]})
+    c.stamp(CLOAKS[cut], {"1": RAMPS[cloth]}, x=1, y=8)
     return cut
 
 
@@ -242,18 +174,6 @@ def _arm(c: Canvas, sleeve: str, hand: str, row: int, end: int = 12) -> None:
     c.fill(box(7, row, end - 2, row), RAMPS[sleeve], 1)
     c.fill(box(7, row + 1, end - 2, row + 1), RAMPS[sleeve], 3)
     c.stamp("12", {"1": RAMPS[hand]}, x=end - 1, y=row)
-
-
-def _tidy(c: Canvas) -> None:
-    """Clear the frame's corners and darken single empty pixels that outlines, or outline and border, would shut in."""
-    c.erase(CORNERS)
-    for _ in range(2):  # closing one gap can shut in its neighbour
-        inked = np.pad(c.filled, 1)
-        inked = inked[:-2, 1:-1] | inked[2:, 1:-1] | inked[1:-1, :-2] | inked[1:-1, 2:] | c.filled
-        around = np.pad(inked, 1, constant_values=True)
-        shut = around[:-2, 1:-1] & around[2:, 1:-1] & around[1:-1, :-2] & around[1:-1, 2:] & ~inked
-        for y, x in np.clip(np.argwhere(shut), 1, SIZE - 2).tolist():
-            c.fill(box(x, y, x, y), (OUTLINE,), 0)
 
 
 # --- things to carry --------------------------------------------------------------------------------------------------
@@ -311,12 +231,16 @@ ITEMS: dict[str, Item] = {
 }
 
 # Tools over the shoulder, head to the left; the handle reaches through behind the figure to the hand.
-SHOULDERED: dict[str, Placed] = {
-    "pickaxe": ("..1122\n.12...\n12b...\n12.b..\n2...b.\n2....b", 1, 2),
-    "axe": ("..12\n.122\n122b\n123.b\n.3..b\n.....b", 1, 3),
-    "hoe": ("..1b\n.12.b\n12..b\n2....b", 1, 4),
-    "pitchfork": ("1122.\n...2.\n1122b\n...3.\n1123.b", 1, 2),
-}
+SHOULDERED = sheet("""
+pickaxe | axe    | hoe    | pitchfork
+..1122  | ...... | ...... | 1122..
+.12...  | ..12.. | ...... | ...2..
+12b...  | .122.. | ..1b.. | 1122b.
+12.b..  | 122b.. | .12.b. | ...3..
+2...b.  | 123.b. | 12..b. | 1123.b
+2....b  | .3..b. | 2....b |
+        | .....b |        |
+""")
 
 
 def _shoulder(c: Canvas, name: str, sleeve: str, hand: str) -> None:
@@ -325,7 +249,7 @@ def _shoulder(c: Canvas, name: str, sleeve: str, hand: str) -> None:
     c.rgb, c.filled = np.roll(c.rgb, 3, axis=1), np.roll(c.filled, 3, axis=1)
     back = Canvas()
     back.fill(line((6, 7), (14, 12)), WOOD, 2)
-    _put(back, SHOULDERED[name], {"1": STEEL, "a": WOOD})
+    back.stamp(SHOULDERED[name], {"1": STEEL, "a": WOOD}, x=1, y=2)
     new = back.filled & ~c.filled
     c.rgb[new] = back.rgb[new]
     c.filled |= new
@@ -344,20 +268,35 @@ def _hold(c: Canvas, name: str, row: int, sleeve: str, hand: str, extra: str = "
 
 # --- knight -----------------------------------------------------------------------------------------------------------
 
-HELMETS: dict[str, Placed] = {
-    "pointed": (".11223..\n1112233.\n1112233.\n12A#####\n11222333\n.122334.", 4, 3),
-    "flat": (".11222.\n1112223\n1112223\nAAB####\n1122233\n1122334", 4, 3),
-    "open": (".11222..\n11122333\n11233444\n1A.....\n12.....\n.1233..", 4, 3),
-}
-PLUMES: dict[str, Placed] = {
-    "sweeping": ("...PPQQ\n.PPQQQRR\nPQQRR...\nQQR.....\nQR\nR", 1, 1),
-    "tall": (".PPQ..\nPQQQRQ\nQR.QRR\nR..", 3, 1),
-    "long": (".....PP\n..PPQQQR\n.PQQRR\nPQQR\nPQR\nQQR\nQR\n.R", 1, 1),
-}
-SHIELDS: dict[str, Placed] = {
-    "kite shield": ("AAAAB\nAPPQB\nAPAQB\nAQARB\n.BRB\n..B", 7, 8),
-    "round shield": (".111.\n1PPQ2\n1PAQ2\n1QQR2\n.222", 7, 9),
-}
+HELMETS = sheet("""
+pointed  | flat    | open
+.11223.. | .11222. | .11222..
+1112233. | 1112223 | 11122333
+1112233. | 1112223 | 11233444
+12A##### | AAB#### | 1A......
+11222333 | 1122233 | 12......
+.122334. | 1122334 | .1233...
+""")
+PLUMES = sheet("""
+sweeping | tall     | long
+...PPQQ. | ...PPQ.. | .....PP.
+.PPQQQRR | ..PQQQRQ | ..PPQQQR
+PQQRR... | ..QR.QRR | .PQQRR..
+QQR..... | ..R..... | PQQR....
+QR...... |          | PQR.....
+R....... |          | QQR.....
+         |          | QR......
+         |          | .R......
+""")
+SHIELDS = sheet("""
+kite shield | round shield
+AAAAB       | .....
+APPQB       | .111.
+APAQB       | 1PPQ2
+AQARB       | 1PAQ2
+.BRB.       | 1QQR2
+..B..       | .222.
+""")
 
 
 def knight(c: Canvas, rng: Random) -> Look:
@@ -365,26 +304,19 @@ def knight(c: Canvas, rng: Random) -> Look:
     colour = rng.choice(["red", "blue", "green", "purple", "orange", "magenta", "teal"])
     metal = rng.choice(["steel", "steel", "steel", "gold", "black"])
     helmet, plume = rng.choice(list(HELMETS)), rng.choice(list(PLUMES))
-    item, shield = (
-        rng.choice(["sword", "broadsword", "lance", "banner"]),
-        rng.choice(["no", *SHIELDS]),
-    )
+    item, shield = rng.choice(["sword", "broadsword", "lance", "banner"]), rng.choice(["no", *SHIELDS])
     pose = _legs(c, rng, metal, metal)
     _torso(c, rng.choice(["plain", "tabard"]), metal, colour, colour)
     _head(c, who)
-    _put(c, PLUMES[plume], {"P": RAMPS[colour]})
-    _put(c, HELMETS[helmet], {"1": RAMPS[metal], "A": GOLD})
+    c.stamp(PLUMES[plume], {"P": RAMPS[colour]}, x=1, y=1)
+    c.stamp(HELMETS[helmet], {"1": RAMPS[metal], "A": GOLD}, x=4, y=3)
     _hold(c, item, rng.choice([9, 10]), metal, metal, colour)
     if shield != "no":
-        _put(
-            c,
-            SHIELDS[shield],
-            {"1": STEEL, "P": RAMPS[colour], "A": STEEL if metal == "gold" else GOLD},
-        )
-    _tidy(c)
-    carried = _a(item) + (f" and {_a(shield)}" if shield != "no" else "")
+        c.stamp(SHIELDS[shield], {"1": STEEL, "P": RAMPS[colour], "A": STEEL if metal == "gold" else GOLD}, x=7, y=8)
+    close_gaps(c, rounds=2)
+    carried = an(item) + (f" and {an(shield)}" if shield != "no" else "")
     return Look(
-        f"a knight in {metal} armour with {_a(colour)} plume, in profile, with {carried}",
+        f"a knight in {metal} armour with {an(colour)} plume, in profile, with {carried}",
         {"helmet": helmet, "plume": plume, "pose": pose, "item": item, "shield": shield},
         {"armour": metal, "plume": colour},
     )
@@ -392,56 +324,51 @@ def knight(c: Canvas, rng: Random) -> Look:
 
 # --- wizard -----------------------------------------------------------------------------------------------------------
 
-WIZARD_HATS: dict[str, Placed] = {
-    "drooping": (".PPP.......\nPQRQQQ.....\nR..PQQQR...\n...AAABBB..\n.PQQQQQQRRR", 1, 1),
-    "swept back": ("PPP........\n.PQQQQ.....\n..QPQQQR...\n...AAABBB..\n.PQQQQQQRRR", 1, 1),
-    "crumpled": ("..PPP......\n.PQRRQ.....\n.R.PQQRR...\n..PPQQQQR..\n.AAAAAABBBB", 1, 1),
-    "tall": ("....PP.....\n...PQQR....\n...PAQQR...\n..PPQQQQR..\nPPQQQQQQRRR", 1, 1),
-}
+WIZARD_HATS = sheet("""
+drooping    | swept back  | crumpled    | tall
+.PPP....... | PPP........ | ..PPP...... | ....PP.....
+PQRQQQ..... | .PQQQQ..... | .PQRRQ..... | ...PQQR....
+R..PQQQR... | ..QPQQQR... | .R.PQQRR... | ...PAQQR...
+...AAABBB.. | ...AAABBB.. | ..PPQQQQR.. | ..PPQQQQR..
+.PQQQQQQRRR | .PQQQQQQRRR | .AAAAAABBBB | PPQQQQQQRRR
+""")
 
 
 def wizard(c: Canvas, rng: Random) -> Look:
     who = _person(rng, "short short long braid curls", "long long full braided")
     colour = rng.choice(["blue", "purple", "red", "green", "teal", "magenta", "sky-blue"])
-    hat, gem = (
-        rng.choice(list(WIZARD_HATS)),
-        rng.choice(["sky-blue", "red", "lime", "magenta", "yellow"]),
-    )
+    hat, gem = rng.choice(list(WIZARD_HATS)), rng.choice(["sky-blue", "red", "lime", "magenta", "yellow"])
     item = rng.choice(["staff with an orb", "staff with a crystal", "gnarled staff", "flaming staff"])
     robe = _robe(c, rng, colour, rng.choice(["gold", colour, "white"]))
     _head(c, who)
-    _put(c, WIZARD_HATS[hat], {"P": RAMPS[colour], "A": GOLD})
-    _hold(
-        c,
-        item,
-        rng.choice([9, 10, 11]),
-        colour,
-        who.skin,
-        "orange" if item == "flaming staff" else gem,
-    )
-    _tidy(c)
+    c.stamp(WIZARD_HATS[hat], {"P": RAMPS[colour], "A": GOLD}, x=1, y=1)
+    _hold(c, item, rng.choice([9, 10, 11]), colour, who.skin, "orange" if item == "flaming staff" else gem)
     beard = "" if who.beard == "no" else " bearded"
-    return Look(
-        f"a {who.word}{beard} wizard in {_a(colour)} robe, in profile, {_with(item)}",
-        {"hat": hat, "robe": robe, "hair": who.style, "beard": who.beard, "item": item},
-        {"robe": colour, "hair": who.hair, "skin": who.skin},
-    )
+    words = f"a {who.word}{beard} wizard in {an(colour)} robe"
+    return who.look(c, item, words, {"robe": colour}, hat=hat, robe=robe)
 
 
 # --- archer and rogue -------------------------------------------------------------------------------------------------
 
-ARCHER_CAPS: dict[str, Placed] = {
-    "cap": ("PP.......\n.PQQ112..\n..QQ12223.\n..1QR22233\n..334444455", 1, 1),
-    "pointed cap": (".P........\n.PQ.......\n..QQ1222..\n.11QQ22223.\n.33344444455", 1, 1),
-}
-HOODS: dict[str, Placed] = {
-    "hood": ("...1122..\n..112223.\n.11222223\n112233...\n11223....\n1223.....\n.2233....", 3, 2),
-    "pointed hood": (
-        "..11222..\n.11222223\n112222233\n112233...\n.1223....\n.1223....\n..2233...",
-        2,
-        2,
-    ),
-}
+ARCHER_CAPS = sheet("""
+cap         | pointed cap
+PP......... | .P..........
+.PQQ112.... | .PQ.........
+..QQ12223.. | ..QQ1222....
+..1QR22233. | .11QQ22223..
+..334444455 | .33344444455
+""")
+HOODS = sheet("""
+hood        | pointed hood
+........... | ..........
+.....1122.. | ...11222..
+....112223. | ..11222223
+...11222223 | .112222233
+..112233... | .112233...
+..11223.... | ..1223....
+..1223..... | ..1223....
+...2233.... | ...2233...
+""")
 QUIVER = """
 P.Q..
 PQQ.
@@ -461,14 +388,10 @@ def archer(c: Canvas, rng: Random) -> Look:
     _torso(c, rng.choice(["plain", "vest"]), colour, "tan")
     _head(c, who, feather)
     c.stamp(QUIVER, {"P": RAMPS[feather], "a": RAMPS[rng.choice(["tan", "orange", "brown"])]}, x=1, y=6)
-    _put(c, ARCHER_CAPS.get(hat, HOODS["hood"]), {"1": RAMPS[colour], "P": RAMPS[feather]})
+    c.stamp((ARCHER_CAPS | HOODS)[hat], {"1": RAMPS[colour], "P": RAMPS[feather]}, x=1, y=1)
     _hold(c, item, rng.choice([9, 10]), colour, who.skin)
-    _tidy(c)
-    return Look(
-        f"a {who.word} archer in {_a(colour)} {hat}, in profile, {_with(item)}",
-        {"hat": hat, "pose": pose, "hair": who.style, "beard": who.beard, "item": item},
-        {"cap": colour, "feather": feather, "hair": who.hair, "skin": who.skin},
-    )
+    words = f"a {who.word} archer in {an(colour)} {hat}"
+    return who.look(c, item, words, {"cap": colour, "feather": feather}, hat=hat, pose=pose)
 
 
 MASK = "PPQQQ\n.PQQR"
@@ -484,59 +407,57 @@ def rogue(c: Canvas, rng: Random) -> Look:
     _torso(c, "vest", "black" if colour != "black" else "grey", colour)
     _head(c, who)
     c.stamp(MASK, {"P": RAMPS[mask][1:]}, x=6, y=7)
-    _put(c, HOODS[hood], {"1": RAMPS[colour]})
+    c.stamp(HOODS[hood], {"1": RAMPS[colour]}, x=1, y=1)
     _hold(c, item, rng.choice([9, 10]), colour, who.skin)
-    _tidy(c)
-    return Look(
-        f"a rogue in {_a(colour)} {hood} and {_a(mask)} mask, in profile, {_with(item)}",
-        {"hood": hood, "cloak": cloak, "pose": pose, "item": item},
-        {"hood": colour, "mask": mask, "skin": who.skin},
-    )
+    words = f"a rogue in {an(colour)} {hood} and {an(mask)} mask"
+    return who.look(c, item, words, {"hood": colour, "mask": mask}, hooded=True, hood=hood, cloak=cloak, pose=pose)
 
 
 # --- priest and monarch -----------------------------------------------------------------------------------------------
 
-PRIEST_HATS: dict[str, Placed] = {
-    "mitre": ("...11..\n..1112.\n.11C122\n11CCC22\nBBBBCCC\n1......\nB......", 3, 1),
-    "cap": ("..1122.\n.111122\nAAAABBB", 3, 2),
-    "veil": (
-        "..1122..\n.1112223\n11122AAB\n1112A...\n1122B...\n1122B...\n11222...\n.1223...",
-        2,
-        2,
-    ),
-}
+PRIEST_HATS = sheet("""
+mitre    | cap      | veil
+....11.. | ........ | ........
+...1112. | ...1122. | ..1122..
+..11C122 | ..111122 | .1112223
+.11CCC22 | .AAAABBB | 11122AAB
+.BBBBCCC |          | 1112A...
+.1...... |          | 1122B...
+.B...... |          | 1122B...
+         |          | 11222...
+         |          | .1223...
+""")
 
 
 def priest(c: Canvas, rng: Random) -> Look:
     who = _person(rng, "short bald long bun", "full goatee long")
     colour = rng.choice(["red", "purple", "blue", "green", "sky-blue"])
-    hat, item = (
-        rng.choice(list(PRIEST_HATS)),
-        rng.choice(["cross staff", "chalice", "sun staff", "book"]),
-    )
+    hat, item = rng.choice(list(PRIEST_HATS)), rng.choice(["cross staff", "chalice", "sun staff", "book"])
     robe = _robe(c, rng, "white", "gold")
     c.stamp("..P\n.PQ\n.Q\n.Q\n.R", {"P": RAMPS[colour]}, x=6, y=9)
     _head(c, who)
-    _put(c, PRIEST_HATS[hat], {"1": RAMPS["white"], "A": GOLD, "P": RAMPS[colour]})
+    c.stamp(PRIEST_HATS[hat], {"1": RAMPS["white"], "A": GOLD, "P": RAMPS[colour]}, x=2, y=1)
     _hold(c, item, rng.choice([9, 10, 11]), "white", who.skin, colour)
-    _tidy(c)
-    return Look(
-        f"a priest in a white and gold robe and {_a(hat)}, in profile, {_with(item)}",
-        {"hat": hat, "robe": robe, "hair": who.style, "beard": who.beard, "item": item},
-        {"stole": colour, "hair": who.hair, "skin": who.skin},
-    )
+    words = f"a priest in a white and gold robe and {an(hat)}"
+    return who.look(c, item, words, {"stole": colour}, hat=hat, robe=robe)
 
 
-CROWNS: dict[str, Placed] = {
-    "open": ("A..A..B\nAA.AB.B\nAPABQBC\nAABBBBC", 3, 1),
-    "velvet": ("..PAQ..\nA.PAQRB\nAPQAQRB\nAABBBBC", 3, 1),
-    "tall": ("A.A.A.B\nAAABABB\nAPBQBPC\nABBBBCC", 3, 1),
-}
-CAPES: dict[str, Placed] = {
-    "trailing": ("....PP\n...PQQ\n..PQQR\n.PPQQR\nPPQQRR\n11#1#1", 1, 9),
-    "flowing": ("...PPP\n.PPQQR\n1PQQRR\n1#QQRR\n.1#QRR\n..1#11", 1, 9),
-    "long": ("...PPQ\n..PPQR\n..PQQR\n.PPQQR\n.PQQRR\n1#1#12", 1, 9),
-}
+CROWNS = sheet("""
+open    | velvet  | tall
+A..A..B | ..PAQ.. | A.A.A.B
+AA.AB.B | A.PAQRB | AAABABB
+APABQBC | APQAQRB | APBQBPC
+AABBBBC | AABBBBC | ABBBBCC
+""")
+CAPES = sheet("""
+trailing | flowing | long
+....PP   | ...PPP  | ...PPQ
+...PQQ   | .PPQQR  | ..PPQR
+..PQQR   | 1PQQRR  | ..PQQR
+.PPQQR   | 1#QQRR  | .PPQQR
+PPQQRR   | .1#QRR  | .PQQRR
+11#1#1   | ..1#11  | 1#1#12
+""")
 
 
 def monarch(c: Canvas, rng: Random) -> Look:
@@ -546,71 +467,54 @@ def monarch(c: Canvas, rng: Random) -> Look:
     crown, item = rng.choice(list(CROWNS)), rng.choice(["sceptre", "orb", "sword"])
     cut = rng.choice(list(CAPES))
     robe = _robe(c, rng, colour, "gold")
-    _put(c, CAPES[cut], {"P": RAMPS[cape], "1": CLOTH})
+    c.stamp(CAPES[cut], {"P": RAMPS[cape], "1": CLOTH}, x=1, y=9)
     _head(c, who, cape)
     c.stamp("1111#\n.1#112", {"1": CLOTH}, x=4, y=8)
-    _put(c, CROWNS[crown], {"A": GOLD, "P": RAMPS[cape]})
+    c.stamp(CROWNS[crown], {"A": GOLD, "P": RAMPS[cape]}, x=3, y=1)
     _hold(c, item, 10, colour, who.skin, cape)
-    _tidy(c)
     title = "queen" if who.style != "short" else "king"
-    return Look(
-        f"a {who.word} {title} with a crown and {_a(cape)} cape, in profile, {_with(item)}",
-        {
-            "crown": crown,
-            "robe": robe,
-            "cape": cut,
-            "hair": who.style,
-            "beard": who.beard,
-            "item": item,
-        },
-        {"cape": cape, "robe": colour, "hair": who.hair, "skin": who.skin},
-    )
+    words = f"a {who.word} {title} with a crown and {an(cape)} cape"
+    return who.look(c, item, words, {"cape": cape, "robe": colour}, crown=crown, robe=robe, cape=cut)
 
 
 # --- viking and pirate ------------------------------------------------------------------------------------------------
 
-HORNED: dict[str, Placed] = {
-    "upright": ("P.........P\nPQ..122..PQ\nQQR11222PQQ\n.QR112223R.\n..AAABBBBC.", 1, 1),
-    "curved": (".P.......P.\nPQ..122..PQ\nPQR11222PQR\n.QQ112223Q.\n..AAABBBBC.", 1, 1),
-    "short": ("...........\n.P..122..P.\n.PQ11222PQ.\n..Q112223..\n..AAABBBBC.", 1, 1),
-}
+HORNED = sheet("""
+upright     | curved      | short
+P.........P | .P.......P. | ...........
+PQ..122..PQ | PQ..122..PQ | .P..122..P.
+QQR11222PQQ | PQR11222PQR | .PQ11222PQ.
+.QR112223R. | .QQ112223Q. | ..Q112223..
+..AAABBBBC. | ..AAABBBBC. | ..AAABBBBC.
+""")
 
 
 def viking(c: Canvas, rng: Random) -> Look:
     who = _person(rng, "short short short braid long", "full braided long")
     if who.style == "short" and who.beard == "no":
         who = replace(who, beard="full")
-    colour, fur = (
-        rng.choice(["red", "blue", "green", "tan", "teal"]),
-        rng.choice(["brown", "grey", "tan"]),
-    )
-    horns, item = (
-        rng.choice(list(HORNED)),
-        rng.choice(["axe", "double axe", "hammer", "shouldered axe"]),
-    )
+    colour, fur = rng.choice(["red", "blue", "green", "tan", "teal"]), rng.choice(["brown", "grey", "tan"])
+    horns, item = rng.choice(list(HORNED)), rng.choice(["axe", "double axe", "hammer", "shouldered axe"])
     pose = _legs(c, rng, rng.choice(["brown", "grey", "tan"]), fur)
     _torso(c, "furs", colour, fur)
     _head(c, who, colour)
-    _put(c, HORNED[horns], {"1": STEEL, "A": GOLD, "P": RAMPS["tan"]})
+    c.stamp(HORNED[horns], {"1": STEEL, "A": GOLD, "P": RAMPS["tan"]}, x=1, y=1)
     _hold(c, item, rng.choice([10, 11]), colour, who.skin)
-    _tidy(c)
-    return Look(
-        f"a {who.word} viking in a horned helmet, in profile, {_with(item)}",
-        {"horns": horns, "pose": pose, "hair": who.style, "beard": who.beard, "item": item},
-        {"tunic": colour, "fur": fur, "hair": who.hair, "skin": who.skin},
-    )
+    words = f"a {who.word} viking in a horned helmet"
+    return who.look(c, item, words, {"tunic": colour, "fur": fur}, horns=horns, pose=pose)
 
 
-PIRATE_HATS: dict[str, Placed] = {
-    "tricorn": ("...1122....\nA.112222..A\n1A122223.AB\n11AAAABBB22\n.1222233333", 2, 1),
-    "long bandana": (
-        "...PPQQQ..\n..PPQQPQQ.\n..PQQQQQQR\nPPQRRRRRRR\nQRQ.......\nR.QR......\n..R",
-        1,
-        2,
-    ),
-    "bandana": ("....PPQQ..\n...PPQPQQ.\n..PPQQQQQR\nPPQRRRRRRR\n.QR.......\nQR........", 1, 2),
-    "feathered tricorn": ("PPP.122....\nQQPPP222..A\n.RQQPP23.AB\n11AQQABBB22\n.1222233333", 2, 1),
-}
+PIRATE_HATS = sheet("""
+tricorn      | long bandana | bandana    | feathered tricorn
+....1122.... | ..........   | .......... | .PPP.122....
+.A.112222..A | ...PPQQQ..   | ....PPQQ.. | .QQPPP222..A
+.1A122223.AB | ..PPQQPQQ.   | ...PPQPQQ. | ..RQQPP23.AB
+.11AAAABBB22 | ..PQQQQQQR   | ..PPQQQQQR | .11AQQABBB22
+..1222233333 | PPQRRRRRRR   | PPQRRRRRRR | ..1222233333
+             | QRQ.......   | .QR....... |
+             | R.QR......   | QR........ |
+             | ..R.......   |            |
+""")
 
 
 def pirate(c: Canvas, rng: Random) -> Look:
@@ -623,21 +527,10 @@ def pirate(c: Canvas, rng: Random) -> Look:
     _head(c, who, colour)
     if patch:
         c.stamp("#..\n.##\n.##", {}, x=6, y=5)
-    _put(c, PIRATE_HATS[hat], {"1": RAMPS[felt], "A": GOLD, "P": RAMPS[colour]})
+    c.stamp(PIRATE_HATS[hat], {"1": RAMPS[felt], "A": GOLD, "P": RAMPS[colour]}, x=1, y=1)
     _hold(c, item, rng.choice([9, 10]), "white", who.skin)
-    _tidy(c)
-    return Look(
-        f"a {who.word} pirate in a {hat}{' with an eye patch' if patch else ''}, in profile, {_with(item)}",
-        {
-            "hat": hat,
-            "patch": str(patch).lower(),
-            "pose": pose,
-            "hair": who.style,
-            "beard": who.beard,
-            "item": item,
-        },
-        {"shirt": colour, "hair": who.hair, "skin": who.skin},
-    )
+    words = f"a {who.word} pirate in a {hat}{' with an eye patch' if patch else ''}"
+    return who.look(c, item, words, {"shirt": colour}, hat=hat, patch=str(patch).lower(), pose=pose)
 
 
 # --- ninja ------------------------------------------------------------------------------------------------------------
@@ -649,21 +542,22 @@ NINJA_WRAP = """
 122...
 1222...
 .122233"""
-HEADBANDS: dict[str, Placed] = {
-    "flying": ("PP........\n.QQPPPQQQQR\nPQRR......\n", 1, 4),
-    "waving": (".PP.......\nPQQPPPQQQQR\nR.QQ......\n.QR", 1, 4),
-    "drooping": ("..PPPPQQQQR\n.PQQ.\nPQPQ\nQ.QR\n..R", 1, 5),
-}
+HEADBANDS = sheet("""
+flying      | waving      | drooping
+PP......... | .PP........ | ...........
+.QQPPPQQQQR | PQQPPPQQQQR | ..PPPPQQQQR
+PQRR....... | R.QQ....... | .PQQ.......
+            | .QR........ | PQPQ.......
+            |             | Q.QR.......
+            |             | ..R........
+""")
 
 
 def ninja(c: Canvas, rng: Random) -> Look:
     who = _person(rng, "bald")
     colour = rng.choice(["black", "blue", "purple", "grey", "red", "green"])
     band = rng.choice([name for name in ("red", "yellow", "sky-blue", "lime", "orange") if name != colour])
-    tails, item = (
-        rng.choice(list(HEADBANDS)),
-        rng.choice(["katana", "straight katana", "throwing star"]),
-    )
+    tails, item = rng.choice(list(HEADBANDS)), rng.choice(["katana", "straight katana", "throwing star"])
     pose = _legs(c, rng, colour, colour)
     _torso(c, "plain", colour, belt=band)
     scabbard = rng.random() < 0.5
@@ -671,23 +565,24 @@ def ninja(c: Canvas, rng: Random) -> Look:
         c.stamp("..ab\n.bb\ncc", {"a": WOOD}, x=1, y=11)
     _head(c, who)
     c.stamp(NINJA_WRAP, {"1": RAMPS[colour]}, x=4, y=3)
-    _put(c, HEADBANDS[tails], {"P": RAMPS[band]})
+    c.stamp(HEADBANDS[tails], {"P": RAMPS[band]}, x=1, y=4)
     _hold(c, item, rng.choice([9, 10, 11]), colour, colour, band)
-    _tidy(c)
-    return Look(
-        f"a ninja in {colour} with {_a(band)} headband, in profile, {_with(item)}",
-        {"headband": tails, "pose": pose, "scabbard": str(scabbard).lower(), "item": item},
-        {"clothes": colour, "headband": band, "skin": who.skin},
-    )
+    words = f"a ninja in {colour} with {an(band)} headband"
+    colours = {"clothes": colour, "headband": band}
+    return who.look(c, item, words, colours, hooded=True, headband=tails, pose=pose, scabbard=str(scabbard).lower())
 
 
 # --- farmer, chef and miner -------------------------------------------------------------------------------------------
 
-STRAW_HATS: dict[str, Placed] = {
-    "wide": ("....1122...\n...112223..\n...PPQQQR..\n11222222333", 1, 2),
-    "drooping": ("....1122...\n...112223..\n..1PPQQQR3.\n12222222333\n1.........4", 1, 2),
-    "tall": (".....112...\n....11223..\n...112223..\n...PPQQQR..\n11222222333", 1, 1),
-}
+STRAW_HATS = sheet("""
+wide        | drooping    | tall
+........... | ........... | .....112...
+....1122... | ....1122... | ....11223..
+...112223.. | ...112223.. | ...112223..
+...PPQQQR.. | ..1PPQQQR3. | ...PPQQQR..
+11222222333 | 12222222333 | 11222222333
+            | 1.........4 |
+""")
 
 
 def farmer(c: Canvas, rng: Random) -> Look:
@@ -699,21 +594,20 @@ def farmer(c: Canvas, rng: Random) -> Look:
     pose = _legs(c, rng, denim, "brown")
     _torso(c, "bib", colour, denim)
     _head(c, who, colour)
-    _put(c, STRAW_HATS[hat], {"1": RAMPS["yellow"], "P": RAMPS[colour]})
+    c.stamp(STRAW_HATS[hat], {"1": RAMPS["yellow"], "P": RAMPS[colour]}, x=1, y=1)
     _hold(c, item, rng.choice([9, 10, 11]), colour, who.skin)
-    _tidy(c)
-    return Look(
-        f"a {who.word} farmer in a straw hat and {denim} dungarees, in profile, {_with(item)}",
-        {"hat": hat, "pose": pose, "hair": who.style, "beard": who.beard, "item": item},
-        {"shirt": colour, "dungarees": denim, "hair": who.hair, "skin": who.skin},
-    )
+    words = f"a {who.word} farmer in a straw hat and {denim} dungarees"
+    return who.look(c, item, words, {"shirt": colour, "dungarees": denim}, hat=hat, pose=pose)
 
 
-CHEF_HATS: dict[str, Placed] = {
-    "puffy": ("..11122.\n.1112122\n.1112123\n..122233\n..11223.", 3, 1),
-    "tall": ("..111222\n..112123\n..112123\n..112123\n..223334", 3, 1),
-    "leaning": (".11112..\n11121222\n11212223\n.2212233\n..11223.", 2, 1),
-}
+CHEF_HATS = sheet("""
+puffy     | tall      | leaning
+...11122. | ...111222 | .11112..
+..1112122 | ...112123 | 11121222
+..1112123 | ...112123 | 11212223
+...122233 | ...112123 | .2212233
+...11223. | ...223334 | ..11223.
+""")
 
 
 def chef(c: Canvas, rng: Random) -> Look:
@@ -727,27 +621,20 @@ def chef(c: Canvas, rng: Random) -> Look:
     c.stamp("1122\n.123", {"1": RAMPS[apron]}, x=6, y=12)
     _head(c, who, colour)
     c.stamp("PPQQR\n..Q", {"P": RAMPS[colour]}, x=5, y=9)
-    _put(c, CHEF_HATS[hat], {"1": RAMPS["white"]})
+    c.stamp(CHEF_HATS[hat], {"1": RAMPS["white"]}, x=2, y=1)
     _hold(c, item, rng.choice([9, 10]), "white", who.skin)
-    _tidy(c)
-    return Look(
-        f"a {who.word} chef in a {hat} white hat and {_a(colour)} neckerchief, in profile, {_with(item)}",
-        {"hat": hat, "pose": pose, "hair": who.style, "beard": who.beard, "item": item},
-        {
-            "neckerchief": colour,
-            "apron": apron,
-            "trousers": trousers,
-            "hair": who.hair,
-            "skin": who.skin,
-        },
-    )
+    words = f"a {who.word} chef in a {hat} white hat and {an(colour)} neckerchief"
+    return who.look(c, item, words, {"neckerchief": colour, "apron": apron, "trousers": trousers}, hat=hat, pose=pose)
 
 
-MINER_HELMETS: dict[str, Placed] = {
-    "round": ("..1122..\n.111223\n.11222AwA\n111222wwB\n122223333", 3, 1),
-    "ridged": ("...1112.\n.1122223\n.11222AwA\n.11222wwB\n122223333", 3, 1),
-    "low": ("..11122\n.11222AwA\n111222wwB\n122223333", 3, 2),
-}
+MINER_HELMETS = sheet("""
+round     | ridged    | low
+..1122... | ...1112.. | .........
+.111223.. | .1122223. | ..11122..
+.11222AwA | .11222AwA | .11222AwA
+111222wwB | .11222wwB | 111222wwB
+122223333 | 122223333 | 122223333
+""")
 
 
 def miner(c: Canvas, rng: Random) -> Look:
@@ -758,27 +645,11 @@ def miner(c: Canvas, rng: Random) -> Look:
     pose = _legs(c, rng, rng.choice(["brown", "grey", "blue"]), "black")
     _torso(c, "vest", colour, helmet)
     _head(c, who, helmet)
-    _put(c, MINER_HELMETS[shape], {"1": RAMPS[helmet], "A": GOLD})
+    c.stamp(MINER_HELMETS[shape], {"1": RAMPS[helmet], "A": GOLD}, x=3, y=1)
     _hold(c, item, rng.choice([10, 11]), colour, who.skin)
-    _tidy(c)
-    return Look(
-        f"a {who.word} miner in {_a(helmet)} helmet with a lamp, in profile, {_with(item)}",
-        {"helmet": shape, "pose": pose, "hair": who.style, "beard": who.beard, "item": item},
-        {"helmet": helmet, "clothes": colour, "hair": who.hair, "skin": who.skin},
-    )
+    words = f"a {who.word} miner in {an(helmet)} helmet with a lamp"
+    return who.look(c, item, words, {"helmet": helmet, "clothes": colour}, helmet=shape, pose=pose)
 
 
-KINDS = {
-    "knight": knight,
-    "wizard": wizard,
-    "archer": archer,
-    "rogue": rogue,
-    "priest": priest,
-    "viking": viking,
-    "monarch": monarch,
-    "pirate": pirate,
-    "ninja": ninja,
-    "farmer": farmer,
-    "chef": chef,
-    "miner": miner,
-}
+DRAWINGS = (knight, wizard, archer, rogue, priest, viking, monarch, pirate, ninja, farmer, chef, miner)
+KINDS: dict[str, Draw] = {draw.__name__: draw for draw in DRAWINGS}

@@ -8,20 +8,9 @@ from random import Random
 import numpy as np
 
 from data.sprite_art.canvas import RAMPS, SIZE, Canvas, Look, Ramp, box, ellipse, line, polygon
+from data.sprite_art.common import COLD, WARM, Draw, an, paler, pick, sheet
 
-MAGIC = [
-    "red",
-    "orange",
-    "yellow",
-    "lime",
-    "green",
-    "teal",
-    "sky-blue",
-    "blue",
-    "purple",
-    "magenta",
-    "pink",
-]
+MAGIC = WARM + COLD
 FRAME = box(2, 1, 13, 14) | box(1, 2, 14, 13)  # the corners stay free
 
 METALS = ["gold", "steel", "grey", "black"]
@@ -29,53 +18,25 @@ WOODS = ["brown", "tan", "black", "red"]
 CLOTH = ["red", "blue", "purple", "green", "brown", "teal", "black"]
 
 # Small cut stones, for rings, amulets and shields of other materials.
-JEWELS = {
-    "round": """
-.1122.
-1w1223
-112334
-123345
-.3445.""",
-    "square": """
-111222
-1w2233
-122334
-123344
-334445""",
-    "pointed": """
-.1123.
-1w2234
-112345
-.2345.
-..35..""",
-    "oval": """
-.1223.
-1w2334
-123345
-.2345.""",
-    "heart": """
-11..23
-1w1234
-123345
-.2345.
-..45..""",
-}
+JEWELS = sheet("""
+round  | square | pointed | oval   | heart
+.1122. | 111222 | .1123.  | .1223. | 11..23
+1w1223 | 1w2233 | 1w2234  | 1w2334 | 1w1234
+112334 | 122334 | 112345  | 123345 | 123345
+123345 | 123344 | .2345.  | .2345. | .2345.
+.3445. | 334445 | ..35..  |        | ..45..
+""")
 
 # Signs for covers, crests and stones: 1 is the light tone, 2 the next one.
-SIGNS = {
-    "star": "..11..\n..12..\n111122\n.1122.\n.1122.\n11..22",
-    "moon": "..111.\n.11...\n.11...\n.112.2\n.11222\n..222.",
-    "diamond": "..11..\n.1112.\n111122\n112222\n.1222.\n..22..",
-    "cross": "..12..\n..12..\n111122\n112222\n..12..\n..12..",
-    "flame": "..1...\n..11..\n.1112.\n.1122.\n112222\n.1222.",
-    "bolt": "...112\n..112.\n.11122\n..122.\n.122..\n.2....",
-    "ring": ".1112.\n11..22\n1....2\n1....2\n11..22\n.1222.",
-    "sun": "1.11.2\n.1112.\n111122\n111222\n.1222.\n1.22.2",
-}
-
-
-def _a(text: str) -> str:
-    return f"an {text}" if text[0] in "aeiou" else f"a {text}"
+SIGNS = sheet("""
+star   | moon   | diamond | cross  | flame  | bolt   | ring   | sun
+..11.. | ..111. | ..11..  | ..12.. | ..1... | ...112 | .1112. | 1.11.2
+..12.. | .11... | .1112.  | ..12.. | ..11.. | ..112. | 11..22 | .1112.
+111122 | .11... | 111122  | 111122 | .1112. | .11122 | 1....2 | 111122
+.1122. | .112.2 | 112222  | 112222 | .1122. | ..122. | 1....2 | 111222
+.1122. | .11222 | .1222.  | ..12.. | 112222 | .122.. | 11..22 | .1222.
+11..22 | ..222. | ..22..  | ..12.. | .1222. | .2.... | .1222. | 1.22.2
+""")
 
 
 def _ways() -> tuple[np.ndarray, np.ndarray]:
@@ -85,13 +46,7 @@ def _ways() -> tuple[np.ndarray, np.ndarray]:
 
 
 def _diagonal(
-    c: Canvas,
-    ramp: Ramp,
-    tones: str,
-    start: int,
-    stop: int,
-    taper: float = 0,
-    sway: Callable | None = None,
+    c: Canvas, ramp: Ramp, tones: str, start: int, stop: int, taper: float = 0, sway: Callable | None = None
 ) -> None:
     """A bar on the diagonal: ``tones`` has a digit for each lane, from the upper left one to the lower right one.
 
@@ -111,16 +66,21 @@ def _inner(mask: np.ndarray) -> np.ndarray:
     return mask & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
 
 
+POTION_INSIDES = sheet("""
+plain | bubbles | fizz | star | swirl
+.     | ....    | 1... | .1.  | ..11
+      | ...1    | ..1. | 111  | .11.
+      | 1...    | .1.. | .1.  | 11..
+      | ..1.    | ...1 |      |
+""")
+
+
 def potion(c: Canvas, rng: Random) -> Look:
     body, shape, neck = rng.choice(
         [
             ("round", ellipse(7.5, 9.5, 5.5, 5), 5),
             ("wide", ellipse(7.5, 9.5, 6.6, 4.9), 5),
-            (
-                "cone-shaped",
-                polygon((6, 6), (9, 6), (13, 12), (13, 13), (12, 14), (3, 14), (2, 13), (2, 12)),
-                6,
-            ),
+            ("cone-shaped", polygon((6, 6), (9, 6), (13, 12), (13, 13), (12, 14), (3, 14), (2, 13), (2, 12)), 6),
             ("square", box(3, 7, 12, 13) | box(4, 6, 11, 14), 6),
             ("tall", box(4, 6, 11, 13) | box(5, 5, 10, 14), 5),
             ("pointed", polygon((5, 6), (10, 6), (13, 9), (9, 14), (6, 14), (2, 9)), 6),
@@ -143,22 +103,22 @@ def potion(c: Canvas, rng: Random) -> Look:
     )
     c.stamp(art, {"1": RAMPS[material]}, x=6 if cap == "cork" else 5, y=1)
     c.stamp("112234", {"1": RAMPS[glass]}, x=5, y=3)
-    inside, bits = rng.choice(
-        [
-            ("plain", "."),
-            ("bubbles", "....\n...1\n1...\n..1."),
-            ("fizz", "1...\n..1.\n.1..\n...1"),
-            ("star", ".1.\n111\n.1."),
-            ("swirl", "..11\n.11.\n11.."),
-        ]
-    )
+    inside, bits = pick(rng, POTION_INSIDES)
     c.stamp(bits, {"1": RAMPS[liquid]}, x=6, y=10)
     c.stamp("w\nw", {}, x=5, y=rng.choice([8, 9]))
     return Look(
-        f"{_a(body)} bottle with {_a(cap)}, {level}, of {liquid} potion",
+        f"{an(body)} bottle with {an(cap)}, {level}, of {liquid} potion",
         {"flask": body, "level": level, "top": cap, "inside": inside},
         {"liquid": liquid, "glass": glass, cap: material},
     )
+
+
+SWORD_POMMELS = sheet("""
+round | long | small
+.1.   | .12  | 12
+123   | 123  | 23
+.3.   | .3.  |
+""")
 
 
 def sword(c: Canvas, rng: Random) -> Look:
@@ -178,119 +138,58 @@ def sword(c: Canvas, rng: Random) -> Look:
     _diagonal(c, RAMPS[metal], lanes, 9, tip, 2, sway)
     _diagonal(c, RAMPS[grip], "134", 3, 9)
     _diagonal(c, RAMPS[hilt], bar, 8, rng.choice([9, 10]))
-    pommel, art = rng.choice([("round", ".1.\n123\n.3."), ("long", ".12\n123\n.3."), ("small", "12\n23")])
+    pommel, art = pick(rng, SWORD_POMMELS)
     stone = rng.choice([hilt, hilt, "red", "blue", "green", "purple"])
     c.stamp(art, {"1": RAMPS[stone]}, x=1, y=15 - len(art.split("\n")) - (pommel == "small"))
     return Look(
-        f"{_a(blade)} {metal} sword with {_a(guard)} guard",
+        f"{an(blade)} {metal} sword with {an(guard)} guard",
         {"blade": blade, "guard": guard, "pommel": pommel},
         {"blade": metal, "hilt": hilt, "grip": grip, "pommel": stone},
     )
 
 
-STAFF_HEADS = {
-    "claw": """
-...112.
-aa1w223
-a.12233
-b.22334
-bb.334d
-.bbb.cd
-..bccd.""",
-    "crescent": """
-..ab...
-.ab.12.
-ab.1w23
-ab..234
-abb..4.
-.bbb...
-..bbccd""",
-    "hoop": """
-..aabb..
-.ab..cc.
-ab.12.cd
-a.1w23.d
-b.1234.d
-bc.34.cd
-.cc..dd.
-..ccdd..""",
-    "crook": """
-..aabbc.
-.ab...cd
-ab.12..d
-ab1w23.d
-bb.234cd
-bbc...d.
-.bc.....
-bb......""",
-    "socket": """
-....11.
-..11123
-.1w1234
-.11234.
-a12344.
-ab344..
-.bccd..""",
-}
+STAFF_HEADS = sheet("""
+claw    | crescent | hoop     | crook    | socket
+...112. | ..ab...  | ..aabb.. | ..aabbc. | ....11.
+aa1w223 | .ab.12.  | .ab..cc. | .ab...cd | ..11123
+a.12233 | ab.1w23  | ab.12.cd | ab.12..d | .1w1234
+b.22334 | ab..234  | a.1w23.d | ab1w23.d | .11234.
+bb.334d | abb..4.  | b.1234.d | bb.234cd | a12344.
+.bbb.cd | .bbb...  | bc.34.cd | bbc...d. | ab344..
+..bccd. | ..bbccd  | .cc..dd. | .bc..... | .bccd..
+        |          | ..ccdd.. | bb...... |
+""")
 
 
 def staff(c: Canvas, rng: Random) -> Look:
     wood, metal, stone = rng.choice(WOODS), rng.choice(METALS), rng.choice(MAGIC)
-    head, start, lanes = (
-        rng.choice(list(STAFF_HEADS)),
-        rng.choice([2, 4]),
-        rng.choice(["13", "13", "134"]),
-    )
+    head, start, lanes = rng.choice(list(STAFF_HEADS)), rng.choice([2, 4]), rng.choice(["13", "13", "134"])
     _diagonal(c, RAMPS[wood], lanes, start, 14)
     holder = wood if head == "crook" else metal
-    c.stamp(
-        STAFF_HEADS[head],
-        {"1": RAMPS[stone], "a": RAMPS[holder]},
-        x=7 if head in ("hoop", "crook") else 8,
-        y=1,
-    )
+    c.stamp(STAFF_HEADS[head], {"1": RAMPS[stone], "a": RAMPS[holder]}, x=7 if head in ("hoop", "crook") else 8, y=1)
     bands = rng.choice([(), (4,), (10,), (4, 10), (5, 8)])
     cloth = rng.choice(CLOTH + METALS)
     for place in bands:
         _diagonal(c, RAMPS[cloth], lanes, place, place + 2)
     return Look(
-        f"{_a(wood)} staff with {_a(stone)} gem in {_a(holder)} {head}",
+        f"{an(wood)} staff with {an(stone)} gem in {an(holder)} {head}",
         {"head": head, "bands": str(len(bands)), "shaft": "thick" if lanes == "134" else "thin"},
         {"wood": wood, "gem": stone, "holder": holder, "bands": cloth},
     )
 
 
-STARS = {
-    "five-pointed": """
-....1....
-...112...
-...112...
-1111w2222
-.11ww122.
-..11122..
-..11222..
-.112.223.
-.12...23.""",
-    "four-pointed": """
-....1....
-....1....
-...112...
-..11w22..
-111ww1222
-..11122..
-...122...
-....2....
-....2....""",
-    "plump": """
-...11...
-...112...
-11111222.
-1111w2222
-.11ww122.
-.1111222.
-.1112223.
-.112.223.""",
-}
+STARS = sheet("""
+five-pointed | four-pointed | plump
+....1....    | ....1....    | ...11...
+...112...    | ....1....    | ...112...
+...112...    | ...112...    | 11111222.
+1111w2222    | ..11w22..    | 1111w2222
+.11ww122.    | 111ww1222    | .11ww122.
+..11122..    | ..11122..    | .1111222.
+..11222..    | ...122...    | .1112223.
+.112.223.    | ....2....    | .112.223.
+.12...23.    | ....2....    |
+""")
 
 
 def magic_wand(c: Canvas, rng: Random) -> Look:
@@ -302,12 +201,7 @@ def magic_wand(c: Canvas, rng: Random) -> Look:
     start = rng.choice([2, 4])
     _diagonal(c, RAMPS[stick], "13", start, 14)
     stripes, places = rng.choice(
-        [
-            ("no", ()),
-            ("tip", (start,)),
-            ("spiral", (start + 2, start + 6)),
-            ("wide", (start, start + 1)),
-        ]
+        [("no", ()), ("tip", (start,)), ("spiral", (start + 2, start + 6)), ("wide", (start, start + 1))]
     )
     for at in places:
         _diagonal(c, RAMPS[trim], "13", at, at + 1)
@@ -315,7 +209,7 @@ def magic_wand(c: Canvas, rng: Random) -> Look:
     _diagonal(c, RAMPS[trim], "11233", at, at)
     c.stamp(STARS[shape], {"1": RAMPS[star]}, x=6, y=1)
     return Look(
-        f"a magic wand with {_a(star)} {shape} star",
+        f"a magic wand with {an(star)} {shape} star",
         {"star": shape, "stripes": stripes, "collar": collar},
         {"star": star, "stick": stick, "trim": trim},
     )
@@ -347,20 +241,20 @@ def spell_book(c: Canvas, rng: Random) -> Look:
     if mark != "no":
         c.stamp("12\n12", {"1": RAMPS[mark]}, x=right - 3, y=low + 2)
     return Look(
-        f"{_a(cover)} spell book with {_a(metal)} {sign} sign",
+        f"{an(cover)} spell book with {an(metal)} {sign} sign",
         {"sign": sign, "fittings": fittings},
         {"cover": cover, "sign": metal, "bookmark": mark},
     )
 
 
-WRITINGS = {
-    "lines": "445445\n......\n545544\n......\n4454..",
-    "star": "..44..\n.4444.\n444444\n.4444.\n.4..4.",
-    "circle": ".4444.\n4....4\n4.44.4\n4....4\n.4444.",
-    "runes": "4.44.4\n44.4.4\n4.4444\n......\n444.44",
-    "map": "44....\n..4.5.\n..44.4\n.....4\n4.444.",
-    "eye": "......\n.4444.\n44..44\n.4444.\n......",
-}
+WRITINGS = sheet("""
+lines  | star   | circle | runes  | map    | eye
+445445 | ..44.. | .4444. | 4.44.4 | 44.... | ......
+...... | .4444. | 4....4 | 44.4.4 | ..4.5. | .4444.
+545544 | 444444 | 4.44.4 | 4.4444 | ..44.4 | 44..44
+...... | .4444. | 4....4 | ...... | .....4 | .4444.
+4454.. | .4..4. | .4444. | 444.44 | 4.444. | ......
+""")
 
 
 def scroll(c: Canvas, rng: Random) -> Look:
@@ -368,18 +262,11 @@ def scroll(c: Canvas, rng: Random) -> Look:
         rng.choice(["tan", "white", "yellow"]),
         rng.choice(["brown", "blue", "red", "purple", "black", "green"]),
     )
-    knobs, trim = (
-        rng.choice(["no", "round", "long"]),
-        rng.choice(["red", "gold", "brown", "blue", "green"]),
-    )
+    knobs, trim = rng.choice(["no", "round", "long"]), rng.choice(["red", "gold", "brown", "blue", "green"])
     side = 4 if knobs == "round" else rng.choice([3, 4])
     top, low = rng.choice([(1, 12), (2, 12), (2, 11)])
     c.fill(box(side, top, 15 - side, low), RAMPS[paper], 0)
-    c.fill(
-        box(15 - side, top, 15 - side, low) | box(side, top + 3, 15 - side, top + 3),
-        RAMPS[paper],
-        1,
-    )
+    c.fill(box(15 - side, top, 15 - side, low) | box(side, top + 3, 15 - side, top + 3), RAMPS[paper], 1)
     edge = side - 1
     for y in (top, low):
         for row, tone in enumerate((0, 1, 2)):
@@ -389,12 +276,7 @@ def scroll(c: Canvas, rng: Random) -> Look:
         if knobs != "no":
             reach = 1 if knobs == "round" else side - 2
             for x in (*range(edge - reach, edge), *range(16 - edge, 16 - edge + reach)):
-                c.stamp(
-                    "1\n2\n4" if knobs == "round" else "2",
-                    {"1": RAMPS[trim]},
-                    x=x,
-                    y=y + (knobs == "long"),
-                )
+                c.stamp("1\n2\n4" if knobs == "round" else "2", {"1": RAMPS[trim]}, x=x, y=y + (knobs == "long"))
     written = rng.choice(list(WRITINGS))
     c.stamp(WRITINGS[written], {"1": tuple(RAMPS[ink][min(i, 2)] for i in range(5))}, x=5, y=5)
     seal = rng.choice(["no", "middle", "left", "right"])
@@ -406,7 +288,7 @@ def scroll(c: Canvas, rng: Random) -> Look:
             y=low - 1,
         )
     return Look(
-        f"{_a(paper)} scroll with {ink} {written}" + (" and a seal" if seal != "no" else ""),
+        f"{an(paper)} scroll with {ink} {written}" + (" and a seal" if seal != "no" else ""),
         {"writing": written, "knobs": knobs, "seal": seal},
         {"paper": paper, "ink": ink, "knobs": trim},
     )
@@ -433,7 +315,7 @@ def ring(c: Canvas, rng: Random) -> Look:
         c.stamp("12......12\n23......23", {"1": RAMPS[sides]}, x=3, y=6)
     c.stamp(JEWELS[cut], {"1": RAMPS[stone]}, x=5, y=1)
     return Look(
-        f"{_a(NAMES.get(metal, metal))} ring with {_a(cut)} {stone} stone",
+        f"{an(NAMES.get(metal, metal))} ring with {an(cut)} {stone} stone",
         {"cut": cut, "setting": setting, "side stones": "no" if sides == "no" else "two"},
         {"metal": NAMES.get(metal, metal), "stone": stone, "side stones": sides},
     )
@@ -466,67 +348,40 @@ def amulet(c: Canvas, rng: Random) -> Look:
     c.fill(plate, RAMPS[metal], "bevel")
     c.stamp(JEWELS[cut], {"1": RAMPS[stone]}, x=5, y=9)
     return Look(
-        f"{_a(pendant)} {metal} amulet with {_a(stone)} stone",
+        f"{an(pendant)} {metal} amulet with {an(stone)} stone",
         {"pendant": pendant, "cut": cut, "chain": loop},
         {"chain": chain, "metal": metal, "stone": stone},
     )
 
 
+DEPTHS = {  # what colour a gem may show in its depth
+    "red": "magenta",
+    "orange": "red",
+    "yellow": "orange",
+    "lime": "green",
+    "green": "teal",
+    "teal": "blue",
+    "sky-blue": "blue",
+    "blue": "purple",
+    "purple": "blue",
+    "magenta": "purple",
+    "pink": "magenta",
+    "white": "sky-blue",
+}
+
+
 def gem(c: Canvas, rng: Random) -> Look:
-    colour, cut = (
-        rng.choice([*MAGIC, "white"]),
-        rng.choice(["brilliant", "brilliant", "step", "crystal", "drop"]),
-    )
-    ramp, deep = (
-        RAMPS[colour],
-        RAMPS[
-            rng.choice(
-                [
-                    colour,
-                    {
-                        "red": "magenta",
-                        "orange": "red",
-                        "yellow": "orange",
-                        "lime": "green",
-                        "green": "teal",
-                        "teal": "blue",
-                        "sky-blue": "blue",
-                        "blue": "purple",
-                        "purple": "blue",
-                        "magenta": "purple",
-                        "pink": "magenta",
-                        "white": "sky-blue",
-                    }[colour],
-                ]
-            )
-        ],
-    )
+    colour, cut = rng.choice([*MAGIC, "white"]), rng.choice(["brilliant", "brilliant", "step", "crystal", "drop"])
+    ramp, deep = RAMPS[colour], RAMPS[rng.choice([colour, DEPTHS[colour]])]
     {"brilliant": _brilliant, "step": _step_cut, "crystal": _crystal, "drop": _drop}[cut](c, rng, ramp, deep)
-    c.stamp(
-        *rng.choice(
-            [
-                ("w", {}, 5, 5),
-                ("ww", {}, 5, 5),
-                ("w\nw", {}, 5, 5),
-                ("w", {}, 6, 4),
-                (".w\nw.", {}, 5, 5),
-            ]
-        )
-    )
+    c.stamp(*rng.choice([("w", {}, 5, 5), ("ww", {}, 5, 5), ("w\nw", {}, 5, 5), ("w", {}, 6, 4), (".w\nw.", {}, 5, 5)]))
     return Look(
-        f"{_a(colour)} {cut}-cut gem" if cut != "crystal" else f"{_a(colour)} crystal",
-        {"cut": cut},
-        {"gem": colour},
+        f"{an(colour)} {cut}-cut gem" if cut != "crystal" else f"{an(colour)} crystal", {"cut": cut}, {"gem": colour}
     )
 
 
 def _brilliant(c: Canvas, rng: Random, ramp: Ramp, deep: Ramp) -> None:
-    wide, table, top, low = (
-        rng.choice([5, 6]),
-        rng.choice([2, 3, 4]),
-        rng.choice([2, 3]),
-        rng.choice([13, 14]),
-    )
+    wide, table, top, low = rng.choice([5, 6]), rng.choice([2, 3, 4]), rng.choice([2, 3]), rng.choice([13, 14])
     waist = top + rng.choice([3, 4])
     left, right, inner = 7 - wide, 8 + wide, table - 1
     c.fill(polygon((left, waist), (right, waist), (8, low), (7, low)), deep, 3)
@@ -555,12 +410,7 @@ def _step_cut(c: Canvas, rng: Random, ramp: Ramp, deep: Ramp) -> None:
 
 
 def _crystal(c: Canvas, rng: Random, ramp: Ramp, deep: Ramp) -> None:
-    wide, shoulder, hip, face = (
-        rng.choice([3, 4]),
-        rng.choice([4, 5, 6]),
-        rng.choice([9, 10, 11]),
-        rng.choice([0, 1]),
-    )
+    wide, shoulder, hip, face = rng.choice([3, 4]), rng.choice([4, 5, 6]), rng.choice([9, 10, 11]), rng.choice([0, 1])
     c.fill(
         polygon(
             (7, 1),
@@ -577,14 +427,7 @@ def _crystal(c: Canvas, rng: Random, ramp: Ramp, deep: Ramp) -> None:
     )
     c.fill(polygon((7, 1), (7 - wide, shoulder), (7 - wide, hip), (7, 14)), ramp, 1)
     c.fill(
-        polygon(
-            (7 - face, shoulder + 1),
-            (8 + face, shoulder + 1),
-            (8 + face, hip - 1),
-            (7 - face, hip - 1),
-        ),
-        ramp,
-        2,
+        polygon((7 - face, shoulder + 1), (8 + face, shoulder + 1), (8 + face, hip - 1), (7 - face, hip - 1)), ramp, 2
     )
     c.fill(polygon((7, 1), (7 - wide, shoulder), (7 - face, shoulder + 1), (7, shoulder)), ramp, 0)
 
@@ -598,38 +441,45 @@ def _drop(c: Canvas, rng: Random, ramp: Ramp, deep: Ramp) -> None:
     c.fill(core & box(8, 1, 14, 14), ramp, 2)
 
 
+ORB_STANDS = sheet("""
+claw       | pedestal   | legs       | cushion    | ring
+1........3 | ..122234.. | .......... | .......... | ..........
+11......33 | ..233345.. | 1122223344 | .11111223. | 1122223344
+.112..334. | ..122234.. | .12222334. | 1112222334 | .12222334.
+..122334.. | .11222334. | .12....34. | 1222233345 | ..233345..
+.12223344. | 1122223344 | 112....344 | .33344445. | .12222334.
+""")
+ORB_INSIDES = sheet("""
+mist   | star  | moon | swirl | flame | nothing
+..111. | ..1.. | .11. | .111. | .1..  | .
+111... | .111. | 11.. | 1...1 | .11.  |
+...111 | ..1.. | 11.. | 1.1.1 | 1111  |
+       |       | .11. | ..11. | .11.  |
+""")
+
+
 def orb(c: Canvas, rng: Random) -> Look:
     colour, metal = rng.choice([*MAGIC, "white"]), rng.choice([*METALS, "brown"])
     radius = rng.choice([4.6, 5, 5.5])
-    stand, art = rng.choice(
-        [
-            ("claw", "1........3\n11......33\n.112..334.\n..122334..\n.12223344."),
-            ("pedestal", "..122234..\n..233345..\n..122234..\n.11222334.\n1122223344"),
-            ("legs", "..........\n1122223344\n.12222334.\n.12....34.\n112....344"),
-            ("cushion", "..........\n.11111223.\n1112222334\n1222233345\n.33344445."),
-            ("ring", "..........\n1122223344\n.12222334.\n..233345..\n.12222334."),
-        ]
-    )
+    stand, art = pick(rng, ORB_STANDS)
     c.fill(ellipse(7.5, 6.5 if radius > 5 else 7, radius, radius), RAMPS[colour])
-    inside, bits = rng.choice(
-        [
-            ("mist", "..111.\n111...\n...111"),
-            ("star", "..1..\n.111.\n..1.."),
-            ("moon", ".11.\n11..\n11..\n.11."),
-            ("swirl", ".111.\n1...1\n1.1.1\n..11."),
-            ("flame", ".1..\n.11.\n1111\n.11."),
-            ("nothing", "."),
-        ]
-    )
+    inside, bits = pick(rng, ORB_INSIDES)
     glow = rng.choice(["white", "yellow", "sky-blue", "pink", "lime"])
     c.stamp(bits, {"1": RAMPS[glow]}, x=6, y=rng.choice([5, 6]))
     c.stamp("ww\nw.", {}, x=5, y=3)
     c.stamp(art, {"1": RAMPS["red" if stand == "cushion" and metal == "black" else metal]}, x=3, y=10)
     return Look(
-        f"{_a(colour)} crystal ball on {_a(metal)} {stand}",
+        f"{an(colour)} crystal ball on {an(metal)} {stand}",
         {"stand": stand, "inside": inside},
         {"ball": colour, "stand": metal, "glow": glow},
     )
+
+
+FIREBALL_CORES = sheet("""
+bright | small | wide | tall
+ww     | w     | .w   | w
+ww     |       | ww   | w
+""")
 
 
 def fireball(c: Canvas, rng: Random) -> Look:
@@ -659,15 +509,22 @@ def fireball(c: Canvas, rng: Random) -> Look:
             ]
             mask |= polygon(*points)
         c.fill(mask & box(1, 1, 14, 14), RAMPS[ramp], 1)
-    heart, art = rng.choice([("bright", "ww\nww"), ("small", "w"), ("wide", ".w\nww"), ("tall", "w\nw")])
+    heart, art = pick(rng, FIREBALL_CORES)
     c.stamp(art, {}, x=5, y=9)
     if mirrored := rng.random() < 0.5:
         c.mirror()
     return Look(
-        f"{_a(name)} fireball flying to the {'right' if mirrored else 'left'}",
+        f"{an(name)} fireball flying to the {'right' if mirrored else 'left'}",
         {"direction": "right" if mirrored else "left", "core": heart},
         {"fire": name},
     )
+
+
+ICE_SHARD_DRIFTS = sheet("""
+low          | mounds       | ridge        | banks
+..11112222.. | .11...1122.. | ...111222... | 11......1222
+111222222223 | 111111222223 | 111122222233 | 111222222233
+""")
 
 
 def ice_shard(c: Canvas, rng: Random) -> Look:
@@ -683,25 +540,10 @@ def ice_shard(c: Canvas, rng: Random) -> Look:
     for (x0, x1), (tx, ty), half in shards:
         mid = (x0 + x1) // 2
         shoulder = ty + 3
-        c.fill(
-            polygon((tx, ty), (min(tx + half, 14), shoulder), (x1 + half - 1, 14), (mid, 14)),
-            RAMPS[colour],
-            3,
-        )
-        c.fill(
-            polygon((tx, ty), (max(tx - half + 1, 1), shoulder), (x0 - half + 1, 14), (mid, 14)),
-            RAMPS[colour],
-            1,
-        )
+        c.fill(polygon((tx, ty), (min(tx + half, 14), shoulder), (x1 + half - 1, 14), (mid, 14)), RAMPS[colour], 3)
+        c.fill(polygon((tx, ty), (max(tx - half + 1, 1), shoulder), (x0 - half + 1, 14), (mid, 14)), RAMPS[colour], 1)
         c.fill(line((tx, ty + 1), (tx, shoulder), (mid, 14)), RAMPS[colour], 0)
-    drift, art = rng.choice(
-        [
-            ("low", "..11112222..\n111222222223"),
-            ("mounds", ".11...1122..\n111111222223"),
-            ("ridge", "...111222...\n111122222233"),
-            ("banks", "11......1222\n111222222233"),
-        ]
-    )
+    drift, art = pick(rng, ICE_SHARD_DRIFTS)
     c.stamp(art, {"1": RAMPS[base]}, x=2, y=13)
     return Look(
         f"{['two', 'three', 'four'][count - 2]} {colour} ice shards",
@@ -711,30 +553,11 @@ def ice_shard(c: Canvas, rng: Random) -> Look:
 
 
 def lightning_bolt(c: Canvas, rng: Random) -> Look:
-    colour = rng.choice(
-        [
-            "yellow",
-            "yellow",
-            "gold",
-            "sky-blue",
-            "purple",
-            "pink",
-            "lime",
-            "orange",
-            "blue",
-            "magenta",
-        ]
-    )
+    colour = rng.choice(["yellow", "yellow", "gold", "sky-blue", "purple", "pink", "lime", "orange", "blue", "magenta"])
     top, mid, wide = rng.choice([6, 7, 8]), rng.choice([-1, 0, 1]), rng.choice([4, 5])
     upper, lower, foot = rng.choice([5, 6]), rng.choice([8, 9]), rng.choice([3, 4, 5, 6])
     shape = polygon(
-        (top, 1),
-        (top + wide, 1),
-        (9 + mid, upper),
-        (13 + mid, upper),
-        (foot, 14),
-        (7 + mid, lower),
-        (2 + mid, lower),
+        (top, 1), (top + wide, 1), (9 + mid, upper), (13 + mid, upper), (foot, 14), (7 + mid, lower), (2 + mid, lower)
     )
     fork, branch = rng.choice(
         [
@@ -744,13 +567,13 @@ def lightning_bolt(c: Canvas, rng: Random) -> Look:
         ]
     )
     ramp = RAMPS[colour]
-    c.fill(shape | branch & FRAME, ramp[:1] + ramp[:4], "bevel")
+    c.fill(shape | branch & FRAME, paler(ramp), "bevel")
     core = rng.choice(["plain", "white", "pale"])
     if core != "plain":
         path = line((top + wide - 3, 2), (5 + mid, lower - 1), (9 + mid, lower - 1), (7, 11))
         c.fill(path & _inner(shape), RAMPS["white" if core == "white" else colour], 0)
     return Look(
-        f"{_a(colour)} lightning bolt" + (f" forked at the {fork}" if fork != "no" else ""),
+        f"{an(colour)} lightning bolt" + (f" forked at the {fork}" if fork != "no" else ""),
         {"fork": fork, "core": core, "width": "wide" if wide == 5 else "narrow"},
         {"bolt": colour},
     )
@@ -769,11 +592,23 @@ KEY_BOWS = {
         polygon((4, 3), (6, 3), (7, 4), (8, 4), (9, 3), (11, 3), (11, 5), (8, 7), (7, 7), (4, 5)),
     ),
     "oval": (ellipse(7.5, 5, 4.2, 4.4), ellipse(7.5, 5, 2, 2.4)),
-    "crown": (
-        polygon((2, 2), (5, 4), (7, 1), (8, 1), (10, 4), (13, 2), (12, 8), (3, 8)),
-        box(6, 5, 9, 6),
-    ),
+    "crown": (polygon((2, 2), (5, 4), (7, 1), (8, 1), (10, 4), (13, 2), (12, 8), (3, 8)), box(6, 5, 9, 6)),
 }
+
+
+KEY_TEETH = sheet("""
+two  | square | three | comb  | block | steps | hook
+1223 | 1122   | 1223  | 12223 | 1223  | 12..  | 1223
+.... | 2..3   | ....  | 1.2.3 | 1223  | 122.  | ..23
+1222 | 2233   | 12..  |       | 1.23  | 1223  |
+     |        | ....  |       |       |       |
+     |        | 1223  |       |       |       |
+""")
+KEY_COLLARS = sheet("""
+no | narrow | wide   | double
+.  | .1223. | 112233 | .1223.
+   |        |        | .2334.
+""")
 
 
 def key(c: Canvas, rng: Random) -> Look:
@@ -791,31 +626,15 @@ def key(c: Canvas, rng: Random) -> Look:
     c.erase(hole)
     if stone != "no":
         c.fill(_inner(hole) if _inner(hole).any() else hole, RAMPS[stone])
-    teeth, art = rng.choice(
-        [
-            ("two", "1223\n....\n1222"),
-            ("square", "1122\n2..3\n2233"),
-            ("three", "1223\n....\n12..\n....\n1223"),
-            ("comb", "12223\n1.2.3"),
-            ("block", "1223\n1223\n1.23"),
-            ("steps", "12..\n122.\n1223"),
-            ("hook", "1223\n..23"),
-        ]
-    )
+    teeth, art = pick(rng, KEY_TEETH)
     side, rows = rng.choice(["left", "right"]), art.split("\n")
     x = 9 if side == "right" else 7 - len(rows[0])
-    c.stamp(
-        art,
-        {"1": ramp},
-        x=x,
-        y=14 - len(rows) - (len(rows) < 4) * rng.choice([0, 1]),
-        flip=side == "left",
-    )
-    collar, ring_art = rng.choice([("no", "."), ("narrow", ".1223."), ("wide", "112233"), ("double", ".1223.\n.2334.")])
+    c.stamp(art, {"1": ramp}, x=x, y=14 - len(rows) - (len(rows) < 4) * rng.choice([0, 1]), flip=side == "left")
+    collar, ring_art = pick(rng, KEY_COLLARS)
     c.stamp(ring_art, {"1": ramp}, x=5, y=9)
     return Look(
-        f"{_a(NAMES.get(metal, metal))} key with {_a(bow)} handle"
-        + (f" and {_a(stone)} stone" if stone != "no" else ""),
+        f"{an(NAMES.get(metal, metal))} key with {an(bow)} handle"
+        + (f" and {an(stone)} stone" if stone != "no" else ""),
         {"handle": bow, "teeth": f"{teeth} {side}", "collar": collar},
         {"metal": NAMES.get(metal, metal), "stone": stone},
     )
@@ -869,10 +688,19 @@ def shield(c: Canvas, rng: Random) -> Look:
     elif crest != "no":
         c.stamp(SIGNS[crest], {"1": RAMPS[metal]}, x=5, y=5)
     return Look(
-        f"{_a(shape)} {field} shield with {_a(rim)} rim" + (f" and {_a(crest)}" if crest != "no" else ""),
+        f"{an(shape)} {field} shield with {an(rim)} rim" + (f" and {an(crest)}" if crest != "no" else ""),
         {"shape": shape, "division": division, "crest": crest},
         {"field": field, "second": second, "rim": rim},
     )
+
+
+BOW_HEADS = sheet("""
+broad | barbed | long
+1..   | 1...   | .1..
+112   | .112   | 1112
+233   | .233   | 2233
+3..   | 3...   | .3..
+""")
 
 
 def bow(c: Canvas, rng: Random) -> Look:
@@ -881,10 +709,7 @@ def bow(c: Canvas, rng: Random) -> Look:
         rng.choice(MAGIC),
         rng.choice(["steel", "gold", "grey", "sky-blue"]),
     )
-    reach, (string, nock) = (
-        rng.choice([8, 9]),
-        rng.choice([("straight", 4), ("half-drawn", 3), ("drawn", 2)]),
-    )
+    reach, (string, nock) = rng.choice([8, 9]), rng.choice([("straight", 4), ("half-drawn", 3), ("drawn", 2)])
     y, x = np.mgrid[:SIZE, :SIZE]
     limbs = ellipse(3, 7.5, reach, 6.9) & ~ellipse(3, 7.5, reach - 2.2, 5.3) & (x >= 4)
     c.fill(line((4, 2), (nock, 7)) | line((4, 13), (nock, 8)), RAMPS["white"], 1)
@@ -900,16 +725,10 @@ def bow(c: Canvas, rng: Random) -> Look:
     c.fill(box(nock, 7, 12, 7), RAMPS["tan"], 0)
     c.fill(box(nock, 8, 12, 8), RAMPS["tan"], 2)
     c.stamp("112.\n.122\n.123\n223.", {"1": RAMPS[fletching]}, x=nock - 1, y=6)
-    head, art = rng.choice(
-        [
-            ("broad", "1..\n112\n233\n3.."),
-            ("barbed", "1...\n.112\n.233\n3..."),
-            ("long", ".1..\n1112\n2233\n.3.."),
-        ]
-    )
+    head, art = pick(rng, BOW_HEADS)
     c.stamp(art, {"1": RAMPS[metal]}, x=15 - len(art.split("\n")[1]), y=6)
     return Look(
-        f"{_a(wood)} bow and an arrow with {fletching} feathers",
+        f"{an(wood)} bow and an arrow with {fletching} feathers",
         {"string": string, "arrowhead": head, "tips": tips},
         {"wood": wood, "feathers": fletching, "arrowhead": metal, "grip": wrap},
     )
@@ -936,7 +755,7 @@ def axe(c: Canvas, rng: Random) -> Look:
     for start in bands:
         _diagonal(c, RAMPS[wrap], "134", start, start + 1)
     return Look(
-        f"{_a(kind)} {metal} axe",
+        f"{an(kind)} {metal} axe",
         {"head": kind, "wraps": str(len(bands))},
         {"blade": metal, "handle": wood, "wrap": wrap},
     )
@@ -981,17 +800,24 @@ def hammer(c: Canvas, rng: Random) -> Look:
     for start in bands:
         _diagonal(c, RAMPS[wrap], "134", start, start + 1)
     return Look(
-        f"{_a(kind)} {metal} hammer",
+        f"{an(kind)} {metal} hammer",
         {"head": kind, "band": mark, "wraps": str(len(bands))},
         {"head": metal, "handle": wood, "band": band, "wrap": wrap},
     )
 
 
+BOMB_SPARKS = sheet("""
+star  | flame | cross
+..1.. | ..1.  | .11.
+.1w1. | .11.  | 1ww1
+1www1 | 11w1  | 1ww1
+.1w1. | 1ww1  | .11.
+..1.. | .11.  |
+""")
+
+
 def bomb(c: Canvas, rng: Random) -> Look:
-    body, metal = (
-        rng.choice(["black", "black", "grey", "blue", "red", "purple", "green"]),
-        rng.choice(METALS[:3]),
-    )
+    body, metal = rng.choice(["black", "black", "grey", "blue", "red", "purple", "green"]), rng.choice(METALS[:3])
     spark, cord, radius = (
         rng.choice(["yellow", "orange", "red", "sky-blue", "lime", "pink"]),
         rng.choice(["tan", "white", "brown"]),
@@ -1010,25 +836,15 @@ def bomb(c: Canvas, rng: Random) -> Look:
     c.fill(ball & place, RAMPS[metal], 2)
     c.fill(ball & place & box(1, 1, 5, 14), RAMPS[metal], 1)
     fuse, points = rng.choice(
-        [
-            ("straight", ((9, 6), (12, 3))),
-            ("bent", ((10, 5), (10, 3), (12, 3))),
-            ("low", ((10, 5), (12, 5), (12, 3))),
-        ]
+        [("straight", ((9, 6), (12, 3))), ("bent", ((10, 5), (10, 3), (12, 3))), ("low", ((10, 5), (12, 5), (12, 3)))]
     )
     c.fill(line(*points, width=2), RAMPS[cord], 1)
     c.stamp("112.\n1223\n.233", {"1": RAMPS[metal]}, x=7, y=5)
-    shape, art = rng.choice(
-        [
-            ("star", "..1..\n.1w1.\n1www1\n.1w1.\n..1.."),
-            ("flame", "..1.\n.11.\n11w1\n1ww1\n.11."),
-            ("cross", ".11.\n1ww1\n1ww1\n.11."),
-        ]
-    )
+    shape, art = pick(rng, BOMB_SPARKS)
     c.stamp(art, {"1": RAMPS[spark][1]}, x=15 - len(art.split("\n")[0]), y=1)
     c.stamp("w.\nw.", {}, x=4, y=7)
     return Look(
-        f"{_a(body)} bomb with a {fuse} fuse",
+        f"{an(body)} bomb with a {fuse} fuse",
         {"fuse": fuse, "spark": shape, "band": band},
         {"body": body, "spark": spark, "metal": metal, "fuse": cord},
     )
@@ -1047,7 +863,7 @@ def coins(c: Canvas, rng: Random) -> Look:
         c.stamp(".12.\n1w23\n2234\n.34.", {"1": RAMPS[stone]}, x=10, y=10)
     return Look(
         f"a {NAMES.get(metals[0], metals[0])} coin pile"
-        + (f" with {_a(stone)} gem" if extra in ("gem", "both") else ""),
+        + (f" with {an(stone)} gem" if extra in ("gem", "both") else ""),
         {"stacks": "-".join(map(str, heights)), "extra": extra},
         {"coins": "-".join(NAMES.get(metal, metal) for metal in metals), "gem": stone},
     )
@@ -1059,11 +875,15 @@ def _stack(c: Canvas, ramp: Ramp, x: int, base: int, height: int) -> None:
     c.stamp(".1112.\n112223", {"1": ramp}, x=x, y=base - 2 * height)
 
 
+CROWN_BANDS = sheet("""
+one stone    | three stones | five stones  | two stones
+....1223.... | .12..12..12. | 1.12.12.12.1 | ..12....12..
+....2334.... | .23..23..23. | 2.23.23.23.2 | ..23....23..
+""")
+
+
 def crown(c: Canvas, rng: Random) -> Look:
-    metal, stone = (
-        rng.choice(["gold", "gold", "gold", "steel", "orange", "teal"]),
-        rng.choice(MAGIC),
-    )
+    metal, stone = rng.choice(["gold", "gold", "gold", "steel", "orange", "teal"]), rng.choice(MAGIC)
     velvet = rng.choice(["red", "purple", "blue", "green", "magenta", "no"])
     middle, outer, valley = rng.choice([2, 3]), rng.choice([3, 4, 5]), rng.choice([7, 8])
     count = rng.choice(["three", "five"])
@@ -1093,20 +913,29 @@ def crown(c: Canvas, rng: Random) -> Look:
             c.stamp("12\n23", {"1": ramp}, x=x, y=outer - 1)
     c.stamp("111222233334", {"1": RAMPS[metal]}, x=2, y=10)
     c.fill(box(3, 13, 12, 13), RAMPS[metal], 3)
-    band, art = rng.choice(
-        [
-            ("one stone", "....1223....\n....2334...."),
-            ("three stones", ".12..12..12.\n.23..23..23."),
-            ("five stones", "1.12.12.12.1\n2.23.23.23.2"),
-            ("two stones", "..12....12..\n..23....23.."),
-        ]
-    )
+    band, art = pick(rng, CROWN_BANDS)
     c.stamp(art, {"1": RAMPS[stone]}, x=2, y=11)
     return Look(
-        f"{_a(NAMES.get(metal, metal))} crown with {count} points and {stone} stones",
+        f"{an(NAMES.get(metal, metal))} crown with {count} points and {stone} stones",
         {"points": count, "tips": tips, "band": band},
         {"metal": NAMES.get(metal, metal), "velvet": velvet, "stone": stone},
     )
+
+
+LANTERN_HANDLES = sheet("""
+ring   | hook | loop | knob
+.1223. | 1223 | .12. | 1223
+12..34 | ...3 | 1..3 | .23.
+2....4 | ..34 | 1..3 | 1223
+""")
+LANTERN_FLAMES = sheet("""
+tall  | small | round
+..1.. | ..1.  | .11.
+.11.. | .11.  | 1ww1
+.1w1. | 1ww1  | 1ww1
+1ww1. | .11.  | .11.
+.11.. |       |
+""")
 
 
 def lantern(c: Canvas, rng: Random) -> Look:
@@ -1124,24 +953,11 @@ def lantern(c: Canvas, rng: Random) -> Look:
             ("bell-shaped", polygon((5, 6), (10, 6), (13, 12), (2, 12))),
         ]
     )
-    handle, art = rng.choice(
-        [
-            ("ring", ".1223.\n12..34\n2....4"),
-            ("hook", "1223\n...3\n..34"),
-            ("loop", ".12.\n1..3\n1..3"),
-            ("knob", "1223\n.23.\n1223"),
-        ]
-    )
+    handle, art = pick(rng, LANTERN_HANDLES)
     c.stamp(art, {"1": ramp}, x=(16 - len(art.split("\n")[0])) // 2, y=1)
     c.fill(glass, RAMPS[glow], 2)
     c.fill(_inner(glass), RAMPS[glow], 1)
-    flame, fire = rng.choice(
-        [
-            ("tall", "..1..\n.11..\n.1w1.\n1ww1.\n.11.."),
-            ("small", "..1.\n.11.\n1ww1\n.11."),
-            ("round", ".11.\n1ww1\n1ww1\n.11."),
-        ]
-    )
+    flame, fire = pick(rng, LANTERN_FLAMES)
     c.stamp(fire, {"1": RAMPS[glow]}, x=6, y=7)
     bars, mask = rng.choice(
         [
@@ -1157,41 +973,28 @@ def lantern(c: Canvas, rng: Random) -> Look:
         x=3,
         y=4,
     )
-    c.stamp(
-        rng.choice(["1122333444\n.22333444.", ".11223344.\n1122233445", "1122233444"]),
-        {"1": ramp},
-        x=3,
-        y=13,
-    )
+    c.stamp(rng.choice(["1122333444\n.22333444.", ".11223344.\n1122233445", "1122233444"]), {"1": ramp}, x=3, y=13)
     return Look(
-        f"{_a(shape)} {metal} lantern with {_a(glow)} flame",
+        f"{an(shape)} {metal} lantern with {an(glow)} flame",
         {"shape": shape, "handle": handle, "bars": bars, "flame": flame},
         {"metal": metal, "light": glow},
     )
 
 
+HOURGLASS_PLATES = sheet("""
+flat         | stepped      | knobbed
+111222222334 | .1122222334. | 112222222334
+223333333445 | 112233333445 | 1233....2345
+""")
+
+
 def hourglass(c: Canvas, rng: Random) -> Look:
-    frame, sand = (
-        rng.choice(["gold", "steel", "brown", "tan", "black", "red", "purple"]),
-        rng.choice([*MAGIC, "tan"]),
-    )
+    frame, sand = rng.choice(["gold", "steel", "brown", "tan", "black", "red", "purple"]), rng.choice([*MAGIC, "tan"])
     wide, posts = rng.choice([(5, "no"), (4, "no"), (4, "two")])
-    bulb, tint = (
-        rng.choice(["angular", "rounded", "pinched"]),
-        rng.choice(["sky-blue", "white", "steel"]),
-    )
+    bulb, tint = rng.choice(["angular", "rounded", "pinched"]), rng.choice(["sky-blue", "white", "steel"])
     glass = polygon((8 - wide, 3), (7 + wide, 3), (7 + wide, 5), (8, 8), (7, 8), (8 - wide, 5))
     if bulb == "pinched":
-        glass = polygon(
-            (8 - wide, 3),
-            (7 + wide, 3),
-            (7 + wide, 4),
-            (8, 6),
-            (8, 8),
-            (7, 8),
-            (7, 6),
-            (8 - wide, 4),
-        )
+        glass = polygon((8 - wide, 3), (7 + wide, 3), (7 + wide, 4), (8, 6), (8, 8), (7, 8), (7, 6), (8 - wide, 4))
     elif bulb == "rounded":
         glass = ellipse(7.5, 4, wide, 3.4) & box(1, 3, 14, 7) | box(7, 7, 8, 8)
     glass |= glass[::-1]
@@ -1200,18 +1003,9 @@ def hourglass(c: Canvas, rng: Random) -> Look:
     level = rng.choice([3, 4, 5, 6])
     c.fill(_inner(glass) & box(1, level, 14, 8), RAMPS[sand], 1)
     c.fill(box(7, 7, 8, 12), RAMPS[sand], 1)
-    c.fill(
-        glass & polygon((7, 14 - level), (8, 14 - level), (7 + wide, 12), (8 - wide, 12)),
-        RAMPS[sand],
-    )
+    c.fill(glass & polygon((7, 14 - level), (8, 14 - level), (7 + wide, 12), (8 - wide, 12)), RAMPS[sand])
     trim = rng.choice([frame, "gold", "steel", "red"])
-    plate, art = rng.choice(
-        [
-            ("flat", "111222222334\n223333333445"),
-            ("stepped", ".1122222334.\n112233333445"),
-            ("knobbed", "112222222334\n1233....2345"),
-        ]
-    )
+    plate, art = pick(rng, HOURGLASS_PLATES)
     c.stamp(art, {"1": RAMPS[frame]}, x=2, y=1)
     c.stamp("\n".join(reversed(art.split("\n"))), {"1": RAMPS[frame]}, x=2, y=13)
     c.fill(box(6, 1, 9, 1) | box(6, 14, 9, 14), RAMPS[trim], 1)
@@ -1219,7 +1013,7 @@ def hourglass(c: Canvas, rng: Random) -> Look:
         c.fill(box(2, 3, 2, 12), RAMPS[frame], 1)
         c.fill(box(13, 3, 13, 12), RAMPS[frame], 3)
     return Look(
-        f"{_a(frame)} hourglass with {sand} sand",
+        f"{an(frame)} hourglass with {sand} sand",
         {"posts": posts, "bulbs": bulb, "plates": plate, "sand": str(7 - level)},
         {"frame": frame, "sand": sand, "trim": trim},
     )
@@ -1240,16 +1034,13 @@ def feather(c: Canvas, rng: Random) -> Look:
     for mask, name in ((vane, colour), (marked, colour if tip == "same" else tip)):
         c.fill(mask & (across < 0), RAMPS[name], 1)
         c.fill(mask & (across > 0), RAMPS[name], 2)
-    for side, at in (
-        (rng.choice([-1, 1]), rng.choice([11, 13])),
-        (rng.choice([-1, 1]), rng.choice([16, 18])),
-    ):
+    for side, at in ((rng.choice([-1, 1]), rng.choice([11, 13])), (rng.choice([-1, 1]), rng.choice([16, 18]))):
         c.erase(vane & (across * side >= 2) & (abs(along - at - across * side) <= 1))
     c.fill((across == 0) & (along >= 2) & (along <= 22) & FRAME, RAMPS["white"], 0)
     c.fill((across == 1) & (along >= 2) & (along <= 8) & FRAME, RAMPS["white"], 2)
-    second = "" if tip in ("same", colour) else f" with {_a(tip)} {pattern}"
+    second = "" if tip in ("same", colour) else f" with {an(tip)} {pattern}"
     return Look(
-        f"{_a(colour)} feather{second}",
+        f"{an(colour)} feather{second}",
         {
             "width": {3.4: "narrow", 4.2: "medium", 5: "wide"}[wide],
             "pattern": pattern,
@@ -1268,16 +1059,15 @@ SLABS = {
     "arched": ellipse(7.5, 6.5, 5.5, 5.5) | box(2, 7, 13, 13) | box(3, 14, 12, 14),
 }
 
-RUNES = {
-    "fork": "1..1..1\n.1.1.1.\n..111..\n...1...\n...1...\n...1...",
-    "fish": "1...1\n11.11\n.1.1.\n..1..\n.1.1.\n1...1",
-    "arrow": "..1..\n.111.\n1.1.1\n..1..\n..1..\n..1..",
-    "bolt": "...11\n..11.\n.11..\n11111\n..11.\n.11..",
-    "flag": "111..\n1..1.\n111..\n1.1..\n1..1.\n1...1",
-    "diamond": "..1..\n.1.1.\n1...1\n.1.1.\n.111.\n1...1",
-    "gate": "1...1\n11..1\n1.1.1\n1..11\n1...1\n1...1",
-    "spiral": ".111.\n1...1\n1.1.1\n1.111\n1....\n.111.",
-}
+RUNES = sheet("""
+fork    | fish  | arrow | bolt  | flag  | diamond | gate  | spiral
+1..1..1 | 1...1 | ..1.. | ...11 | 111.. | ..1..   | 1...1 | .111.
+.1.1.1. | 11.11 | .111. | ..11. | 1..1. | .1.1.   | 11..1 | 1...1
+..111.. | .1.1. | 1.1.1 | .11.. | 111.. | 1...1   | 1.1.1 | 1.1.1
+...1... | ..1.. | ..1.. | 11111 | 1.1.. | .1.1.   | 1..11 | 1.111
+...1... | .1.1. | ..1.. | ..11. | 1..1. | .111.   | 1...1 | 1....
+...1... | 1...1 | ..1.. | .11.. | 1...1 | 1...1   | 1...1 | .111.
+""")
 
 
 def rune_stone(c: Canvas, rng: Random) -> Look:
@@ -1306,7 +1096,7 @@ def rune_stone(c: Canvas, rng: Random) -> Look:
     c.stamp(RUNES[rune], {"1": RAMPS[stone][4]}, x=left + 1, y=6)
     c.stamp(RUNES[rune], {"1": RAMPS[glow][rng.choice([0, 1])]}, x=left, y=5)
     return Look(
-        f"{_a(shape)} {stone} stone with {_a(glow)} rune",
+        f"{an(shape)} {stone} stone with {an(glow)} rune",
         {"shape": shape, "rune": rune, "wear": wear, "chip": chip},
         {"stone": stone, "rune": glow},
     )
@@ -1321,22 +1111,20 @@ HEART_EXTRAS = {
 }
 
 
+HEART_SHINES = sheet("""
+round | long | small | double
+ww    | .w   | ww    | ww.
+w.    | w.   |       | w..
+      | w.   |       | ...
+      |      |       | w..
+""")
+
+
 def heart(c: Canvas, rng: Random) -> Look:
     colour = rng.choice(["red", "red", "pink", "magenta", "purple", "blue", "green", "orange", "yellow", "sky-blue"])
     trim = rng.choice([name for name in ("gold", "steel", "white", "sky-blue", "lime") if name != colour])
     extra = rng.choice(
-        [
-            "plain",
-            "framed",
-            "framed",
-            "cracked",
-            "arrow",
-            "bandage",
-            "winged",
-            "crowned",
-            "belted",
-            "belted",
-        ]
+        ["plain", "framed", "framed", "cracked", "arrow", "bandage", "winged", "crowned", "belted", "belted"]
     )
     low, top, inset = (
         rng.choice([13, 14]),
@@ -1348,14 +1136,7 @@ def heart(c: Canvas, rng: Random) -> Look:
         c.fill(shape, RAMPS[trim], "bevel")
         shape = _inner(shape)
     c.fill(shape, RAMPS[colour])
-    shine, art = rng.choice(
-        [
-            ("round", "ww\nw."),
-            ("long", ".w\nw.\nw."),
-            ("small", "ww"),
-            ("double", "ww.\nw..\n...\nw.."),
-        ]
-    )
+    shine, art = pick(rng, HEART_SHINES)
     c.stamp(art, {}, x=3 + inset, y=top + 2)
     glow = rng.choice(["no", "low", "side"])
     if glow != "no":
@@ -1366,17 +1147,13 @@ def heart(c: Canvas, rng: Random) -> Look:
         c.stamp(art, {"1": RAMPS[trim]}, x=x, y=y, flip=flip)
     words = {
         "plain": "",
-        "framed": f" in {_a(trim)} frame",
+        "framed": f" in {an(trim)} frame",
         "cracked": " with a crack",
         "winged": f" with {trim} wings",
-        "crowned": f" with {_a(trim)} crown",
-        "belted": f" with {_a(trim)} belt",
-    }.get(extra, f" with {_a(trim)} {extra}")
-    return Look(
-        f"{_a(colour)} heart{words}",
-        {"extra": extra, "shine": shine},
-        {"heart": colour, "trim": trim},
-    )
+        "crowned": f" with {an(trim)} crown",
+        "belted": f" with {an(trim)} belt",
+    }.get(extra, f" with {an(trim)} {extra}")
+    return Look(f"{an(colour)} heart{words}", {"extra": extra, "shine": shine}, {"heart": colour, "trim": trim})
 
 
 def _heart_shape(inset: int, top: int, low: int) -> np.ndarray:
@@ -1388,31 +1165,34 @@ def _heart_shape(inset: int, top: int, low: int) -> np.ndarray:
     )
 
 
-KINDS: dict[str, Callable[[Canvas, Random], Look]] = {
-    "potion": potion,
-    "sword": sword,
-    "staff": staff,
-    "magic wand": magic_wand,
-    "spell book": spell_book,
-    "scroll": scroll,
-    "ring": ring,
-    "amulet": amulet,
-    "gem": gem,
-    "orb": orb,
-    "fireball": fireball,
-    "ice shard": ice_shard,
-    "lightning bolt": lightning_bolt,
-    "key": key,
-    "shield": shield,
-    "bow": bow,
-    "axe": axe,
-    "hammer": hammer,
-    "bomb": bomb,
-    "coins": coins,
-    "crown": crown,
-    "lantern": lantern,
-    "hourglass": hourglass,
-    "feather": feather,
-    "rune stone": rune_stone,
-    "heart": heart,
+KINDS: dict[str, Draw] = {
+    draw.__name__.replace("_", " "): draw
+    for draw in (
+        potion,
+        sword,
+        staff,
+        magic_wand,
+        spell_book,
+        scroll,
+        ring,
+        amulet,
+        gem,
+        orb,
+        fireball,
+        ice_shard,
+        lightning_bolt,
+        key,
+        shield,
+        bow,
+        axe,
+        hammer,
+        bomb,
+        coins,
+        crown,
+        lantern,
+        hourglass,
+        feather,
+        rune_stone,
+        heart,
+    )
 }
