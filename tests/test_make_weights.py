@@ -287,6 +287,23 @@ def test_last_epoch_of_the_context_run_is_kept(tmp_path, monkeypatch):
     }
 
 
+def test_each_further_leg_starts_from_the_last_one_with_a_seed_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(make_weights, "WEIGHTS_DIR", tmp_path)
+    monkeypatch.setattr(make_weights, "sprite_tensors", lambda *_: (IMAGES, LABELS))
+    monkeypatch.setattr(make_weights, "ContextUnet", lambda channels, _, *rest: du.ContextUnet(channels, 8, *rest))
+    monkeypatch.setitem(make_weights.RECIPES, "longer", TINY)
+    monkeypatch.setattr(sys, "argv", ["make_weights", "longer"])
+    path, starts = tmp_path / "model_trained.pth", []
+    du.save_weights(du.ContextUnet(3, 8, 5, 16).state_dict(), path)
+    for _ in range(2):
+        starts.append(training.weights_hash(torch.load(path)))
+        make_weights.main()
+    legs = [leg["recipe"] for leg in make_weights.read_metrics()["longer"]]
+    assert [leg["start"] for leg in legs] == starts and starts[0] != starts[1]
+    assert [leg["seed"] for leg in legs] == [1, 2]
+    assert {file.name for file in tmp_path.iterdir()} == {"model_trained.pth", "metrics.json"}
+
+
 @pytest.mark.parametrize("text", ['{"classifier": ', "[1, 2]", "", "\x00"])
 def test_a_damaged_metrics_json_is_found_before_anything_is_trained(text, tmp_path, monkeypatch):
     (tmp_path / "metrics.json").write_text(text)

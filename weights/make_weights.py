@@ -3,6 +3,7 @@
     python -m weights.make_weights                 # all of them, then measure
     python -m weights.make_weights classifier      # sprite_classifier.pth
     python -m weights.make_weights unconditional   # model_0, _4, _8, _31 and model_trained.pth
+    python -m weights.make_weights longer          # model_trained.pth, trained further
     python -m weights.make_weights context         # context_model_31 and context_model_trained.pth
     python -m weights.make_weights peers           # other recipes: figures and pictures only
     python -m weights.make_weights --evaluate      # measure what is there, into metrics.json
@@ -68,6 +69,9 @@ SEED = 0
 UNCONDITIONAL = Recipe(epochs=32, views=20, largest_weight=5.0, seed=SEED)
 RECIPES = {
     "unconditional": UNCONDITIONAL,
+    # A further leg from model_trained.pth on, which takes its place. Each leg has its own seed, and
+    # ends at a rate of 0, so that what there is can be used whenever the patience ends.
+    "longer": replace(UNCONDITIONAL, epochs=42),
     # It starts from the unconditional network, so full rates would undo much of what that has
     # learned. The class is decided at high levels, where 1/ᾱ is large.
     "context": replace(
@@ -80,9 +84,9 @@ RECIPES = {
     # of the peers only the order matters, and that shows early
     "peers": replace(UNCONDITIONAL, epochs=1),
 }
-PREFIX = {"unconditional": "model", "context": "context_model"}  # of the files' names
+PREFIX = {"unconditional": "model", "longer": "model", "context": "context_model"}  # of the files' names
 KEPT_EPOCHS = {"unconditional": (0, 4, 8, 31), "context": (31,)}
-RUNS = ("classifier", "unconditional", "context", "peers")
+RUNS = ("classifier", "unconditional", "context", "peers")  # what is made where nothing is asked for
 
 
 def train_network(
@@ -234,15 +238,16 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    which = f"{', '.join(RUNS)} (default: all, in this order)"
+    which = f"{', '.join(RUNS)} (default: these, in this order), longer"
     parser.add_argument("runs", nargs="*", metavar="RUN", help=which)
     parser.add_argument("--evaluate", action="store_true", help="measure the files that are there")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     twice = "16-bit arithmetic: twice as fast where the processor has it"
     parser.add_argument("--bf16", action="store_true", help=twice)
     args = parser.parse_args()
-    if unknown := set(args.runs) - set(RUNS):
-        parser.error(f"expected runs among {', '.join(RUNS)}, got {', '.join(sorted(unknown))}")
+    if unknown := set(args.runs) - {*RUNS, "longer"}:
+        known = ", ".join((*RUNS, "longer"))
+        parser.error(f"expected runs among {known}, got {', '.join(sorted(unknown))}")
     read_metrics()  # a damaged file is found now, not after the hours of a run
     sprites, labels = load_sprites(SPRITES, LABELS)
     images, labels = sprite_tensors(sprites, labels, args.device)
@@ -264,12 +269,15 @@ def main() -> None:
         elif run == "peers":
             figures = run_peers(images, labels, WEIGHTS_DIR, args.bf16)
         else:
-            start = WEIGHTS_DIR / "model_trained.pth" if run == "context" else None
+            start = WEIGHTS_DIR / "model_trained.pth" if run in ("context", "longer") else None
             if start and not start.exists():
-                parser.error(f"context starts from {start}: run unconditional first")
-            recipe = replace(RECIPES[run], bf16=args.bf16)
+                parser.error(f"{run} starts from {start}: run unconditional first")
+            legs = read_metrics().get("longer", []) if run == "longer" else []
+            seed = SEED + 1 + len(legs) if run == "longer" else SEED
+            recipe = replace(RECIPES[run], bf16=args.bf16, seed=seed)
             figures = train_network(run, images, labels, WEIGHTS_DIR, recipe, start)
-        record(run, figures | {"made_on": made_on})
+        figures |= {"made_on": made_on}
+        record(run, [*legs, figures] if run == "longer" else figures)
     if everything or args.evaluate:
         ruler = Ruler(images)
         figures = measure_unconditional(ruler, args.bf16) | measure_frontier(ruler, args.bf16)
