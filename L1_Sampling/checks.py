@@ -6,26 +6,26 @@ that this file is also a list of what goes wrong in practice. Do the exercises b
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+import functools
+import math
+import re
+from collections.abc import Callable, Iterable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from diffusion_utilities import (
-    NoiseSchedule,
-    denoise_add_noise,
-    linear_schedule,
-    perturb_input,
-    predict_x0,
-)
-from exercise_tools.kit import Lab, call, compare, difference, fail, strengths
+import diffusion_utilities as du
+from diffusion_utilities import NoiseSchedule, denoise_add_noise, perturb_input, predict_x0
+from exercise_tools import judging, kit
+from exercise_tools.running import Failed, call, fail
+from L1_Sampling import given
 
-LAB = Lab(__file__)
+LAB = kit.Lab(__file__)
 progress, yours = LAB.progress, LAB.yours
 
-SCHEDULE = linear_schedule()
-B, A, AB = SCHEDULE.b_t, SCHEDULE.a_t, SCHEDULE.ab_t
-T = SCHEDULE.timesteps
+B, A, AB = given.linear_schedule(500, 1e-4, 0.02)
+T = len(B) - 1
 
 
 def _level() -> int:
@@ -33,8 +33,26 @@ def _level() -> int:
     return int(torch.randint(50, 451, ()))
 
 
-def _pictures(n: int) -> list[Tensor]:
-    return [torch.randn(4, 3, 8, 8) for _ in range(n)]
+def _judge_formula(mine: Callable, right: Callable, mistakes: dict, tolerance: float = 1e-4, **places: int) -> None:
+    """Judge a function of pictures and a level t, (x, t, …); ``places`` names the pictures, and says where they stand.
+
+    It is a formula, so it must give one result for one input.
+    """
+
+    def draw() -> tuple:
+        x, *others = (torch.randn(4, 3, 8, 8) for _ in places)
+        return x, _level(), *others
+
+    _judge_twice(mine, draw(), "draws its own noise", "All noise comes in from outside: draw none in here.")
+    judging.compare(mine, right, draw, mistakes, judging.strengths(t=1, **places), tolerance=tolerance)
+
+
+def _judge_twice(mine: Callable, args: tuple, diagnosis: str, sentence: str) -> None:
+    """Fail where two calls with the same input give two results."""
+    first, second = (call(mine, *args) for _ in range(2))
+    problem = judging.difference(second, first) if isinstance(first, Tensor | tuple | list | float) else None
+    if problem and problem[0] == "wrong values":
+        fail(diagnosis, f"called twice with the same input, it gives two results. {sentence}")
 
 
 # ------------------------------------------------------------------------------------------------------- 1.1 to 1.3
@@ -62,6 +80,10 @@ def _shifted(timesteps: int, beta1: float, beta2: float) -> Tensor:
     """ᾱ one place late: ᾱ_t = α_0 ⋯ α_(t-1)."""
     ab_t = (1 - _betas(timesteps, beta1, beta2)).cumprod(dim=0)
     return torch.cat([ab_t[:1], ab_t[:-1]])
+
+
+def _zero_first(a_t: Tensor, product: Callable = lambda a_t, dim: a_t) -> Tensor:
+    return torch.cat([torch.zeros(1), product(a_t, dim=0)])
 
 
 SCHEDULE_MISTAKES = {
@@ -97,16 +119,48 @@ SCHEDULE_MISTAKES = {
         lambda *a: _tables(_betas(*a), _shifted(*a)),
         "ᾱ is one place late: ᾱ_t includes α_t itself.",
     ),
+    "never reaches beta2": (
+        lambda n, low, high: _tables(torch.cat([torch.zeros(1), _from_zero(n, low, high)[:-1]])),
+        "β ends one part of T below β2: T values have only T-1 gaps between them.",
+    ),
+    "beta falls": (
+        lambda n, low, high: _tables(_betas(n, high, low)),
+        "β falls from β2 to β1: the first step must add the least noise.",
+    ),
+    "0 at the end": (
+        lambda n, low, high: _tables(torch.cat([torch.linspace(low, high, n), torch.zeros(1)])),
+        "The 0 stands at the end: level 0 is the clean picture, so β_0 = 0 comes first.",
+    ),
+    "alpha-bar_0 is 0": (
+        lambda *a: _tables(_betas(*a), _zero_first(1 - _betas(*a)[1:], torch.cumprod)),
+        "A 0 was put in front of ᾱ. Level 0 is the clean picture, all of it is left: ᾱ_0 = 1.",
+    ),
+    "alpha_0 is 0": (
+        lambda *a: (_betas(*a), _zero_first(1 - _betas(*a)[1:]), _zero_first(1 - _betas(*a)[1:], torch.cumprod)),
+        "A 0 was put in front of α and ᾱ as well. Nothing is lost at level 0: α_0 = ᾱ_0 = 1.",
+    ),
+    "beta_0 is 1": (
+        lambda n, low, high: _tables(torch.cat([torch.ones(1), torch.linspace(low, high, n)])),
+        "β_0 is 1, so α_0 is 0, and so is every ᾱ. No noise has been added at level 0: β_0 = 0.",
+    ),
+    "root of alpha-bar": (
+        lambda *a: _tables(_betas(*a), (1 - _betas(*a)).cumprod(dim=0).sqrt()),
+        "The third table is √ᾱ. The table holds ᾱ, and the root is taken where it is needed.",
+    ),
+    "roots rise in a line": (
+        lambda n, low, high: _tables(_betas(n, low**0.5, high**0.5) ** 2),
+        "√β rises in a straight line here, as in Stable Diffusion. In this lab β itself does.",
+    ),
+    "tables in another order": (
+        lambda *a: (1 - _betas(*a), _betas(*a), (1 - _betas(*a)).cumprod(dim=0)),
+        "α and β have changed places in your return: first β, then α, then ᾱ.",
+    ),
 }
 
 
 @LAB.exercise("1.1", "The noise schedule", stars=2, minutes=10)
 def check_linear_schedule(my_linear_schedule: Callable) -> str:
     """my_linear_schedule(timesteps, beta1, beta2) → b_t, a_t, ab_t, each (T+1,)."""
-
-    def right(timesteps: int, beta1: float, beta2: float) -> tuple[Tensor, Tensor, Tensor]:
-        schedule = linear_schedule(timesteps, beta1, beta2)
-        return schedule.b_t, schedule.a_t, schedule.ab_t
 
     def draw() -> tuple[int, float, float]:
         return (
@@ -115,7 +169,7 @@ def check_linear_schedule(my_linear_schedule: Callable) -> str:
             float(torch.rand(()) + 1) * 0.02,
         )
 
-    compare(my_linear_schedule, right, draw, SCHEDULE_MISTAKES)
+    judging.compare(my_linear_schedule, given.linear_schedule, draw, SCHEDULE_MISTAKES)
     return "β_0 = 0 and ᾱ_0 = 1, then β rises in a straight line and ᾱ_t is the product α_1 ⋯ α_t."
 
 
@@ -148,18 +202,49 @@ PERTURB_MISTAKES = {
         lambda x, t, noise: AB[t].sqrt() * x + (1 - AB[t].sqrt()) * noise,
         "The noise is multiplied by 1-√ᾱ: take the root of 1-ᾱ.",
     ),
+    "level t+1": (
+        lambda x, t, noise: perturb_input(x, t + 1, noise),
+        "These are the weights of level t+1. The tables have T+1 entries: index t is level t.",
+    ),
+    "swapped without roots": (
+        lambda x, t, noise: (1 - AB[t]) * x + AB[t] * noise,
+        "The two weights are swapped, and both square roots are missing.",
+    ),
+    "beta for the noise": (
+        lambda x, t, noise: AB[t].sqrt() * x + B[t].sqrt() * noise,
+        "β_t is the noise of one step. After t steps the noise has the variance 1-ᾱ_t.",
+    ),
+    "picture not shrunk": (
+        lambda x, t, noise: x + (1 - AB[t]).sqrt() * noise,
+        "The picture is not multiplied by √ᾱ, so the variance grows.",
+    ),
+    "noise not weighted": (
+        lambda x, t, noise: AB[t].sqrt() * x + noise,
+        "The noise has no weight: multiply it by √(1-ᾱ).",
+    ),
+    "nothing weighted": (
+        lambda x, t, noise: x + noise,
+        "Picture and noise are added as they are. Equation (2) gives each a weight.",
+    ),
+    "noise forgotten": (
+        lambda x, t, noise: AB[t].sqrt() * x,
+        "The picture is only shrunk: the noise is missing.",
+    ),
+    "minus in place of plus": (
+        lambda x, t, noise: AB[t].sqrt() * x - (1 - AB[t]).sqrt() * noise,
+        "The noise is taken away. Equation (2) adds it.",
+    ),
+    "plus in place of minus": (
+        lambda x, t, noise: AB[t].sqrt() * x + (1 + AB[t]).sqrt() * noise,
+        "It is the root of 1+ᾱ: the noise has what the picture lacks, 1-ᾱ.",
+    ),
 }
 
 
 @LAB.exercise("1.2", "Noise a picture", stars=1, minutes=5)
 def check_perturb_input(my_perturb_input: Callable) -> str:
     """my_perturb_input(x, t, noise) → x_t, for one level t."""
-
-    def draw() -> tuple[Tensor, int, Tensor]:
-        x, noise = _pictures(2)
-        return x, _level(), noise
-
-    compare(my_perturb_input, perturb_input, draw, PERTURB_MISTAKES, strengths(x=0, noise=2, t=1))
+    _judge_formula(my_perturb_input, perturb_input, PERTURB_MISTAKES, x=0, noise=2)
     return "√ᾱ parts picture and √(1-ᾱ) parts noise: the squares add up to 1, so the variance stays."
 
 
@@ -178,7 +263,7 @@ CROSSOVER_MISTAKES = {
     ),
     "power without its root": (
         lambda ab_t, power: _crossover(ab_t, power**2),
-        "power is a mean square: together with √ᾱ it needs its root as well.",
+        "power comes in squared: it is a mean square already, and together with √ᾱ it needs its root.",
     ),
     "root on one side": (
         lambda ab_t, power: int((1 - ab_t > power * ab_t.sqrt()).nonzero()[0]),
@@ -192,6 +277,22 @@ CROSSOVER_MISTAKES = {
         lambda ab_t, power: len(ab_t) - 1,
         "This is the last level at which noise is stronger: the first is asked for.",
     ),
+    "power on the wrong side": (
+        lambda ab_t, power: int((power * (1 - ab_t) > ab_t).nonzero()[0]),
+        "power belongs to the picture, so it multiplies ᾱ_t, not 1-ᾱ_t.",
+    ),
+    "how many, not which": (
+        lambda ab_t, power: int((1 - ab_t > power * ab_t).sum()),
+        "This is how many levels there are at which noise is stronger. The first of them is asked for.",
+    ),
+    "one level late": (
+        lambda ab_t, power: _crossover(ab_t, power) + 1,
+        "One too many: is 1 added to t before it is returned, or the first level left out?",
+    ),
+    "share below one half": (
+        lambda ab_t, power: int((ab_t < 0.5 * power).nonzero()[0]),
+        "Both parts depend on ᾱ_t: compare 1-ᾱ_t with ᾱ_t · power, and not ᾱ_t with a fixed number.",
+    ),
 }
 
 
@@ -200,14 +301,423 @@ def check_crossover(my_crossover: Callable) -> str:
     """my_crossover(ab_t, power) → int, the first t at which the noise is stronger than the picture."""
 
     def draw() -> tuple[Tensor, float]:
-        schedule = linear_schedule(int(torch.randint(400, 800, ())), beta2=float(torch.rand(()) + 1) * 0.02)
-        return schedule.ab_t, 0.3 + 0.4 * float(torch.rand(()))
+        ab_t = given.linear_schedule(int(torch.randint(400, 800, ())), 1e-4, float(torch.rand(()) + 1) * 0.02)[2]
+        return ab_t, 0.3 + 0.4 * float(torch.rand(()))
 
-    compare(my_crossover, _crossover, draw, CROSSOVER_MISTAKES, tolerance=1e-6)
+    judging.compare(my_crossover, _crossover, draw, CROSSOVER_MISTAKES, tolerance=1e-6)
     return "the first t with 1-ᾱ_t > ᾱ_t · power. Weaker pictures drown earlier."
 
 
-# ------------------------------------------------------------------------------------------------------- 1.4 to 1.7
+# ------------------------------------------------------------------------------------------- 1.4 to 1.6: the network
+
+
+@functools.cache
+def _trained() -> du.ContextUnet:
+    return du.load_pretrained("model_trained", "cpu")
+
+
+def _explained(judge: Callable[[], None], sentences: dict[str, tuple[str, str]]) -> None:
+    """Run a part of a check; where the learner's function crashes with a known error, say what causes it.
+
+    Args:
+        sentences: diagnosis → (a pattern of the error's text, a sentence that explains it).
+    """
+    try:
+        judge()
+    except Failed as failure:
+        status, kind, message = failure.args
+        for diagnosis, (pattern, sentence) in sentences.items() if status == "crashed" else ():
+            if re.search(pattern, message):
+                fail(diagnosis, f"{message}\n  {sentence}", status)
+        raise
+
+
+Maps = Callable[[Tensor], Tensor]
+ROOT_2 = math.sqrt(2)
+
+BLOCK_MISTAKES = {
+    "no shortcut": (
+        lambda x, conv1, conv2, shortcut: conv2(conv1(x)),
+        "These are the two convolutions alone. Add what the shortcut makes of x, and divide by √2.",
+    ),
+    "no shortcut, divided": (
+        lambda x, conv1, conv2, shortcut: conv2(conv1(x)) / ROOT_2,
+        "The shortcut is missing: its maps are added to those of the convolutions.",
+    ),
+    "root 2 missing": (
+        lambda x, conv1, conv2, shortcut: shortcut(x) + conv2(conv1(x)),
+        "The sum is not divided by √2: its variance is that of both parts together.",
+    ),
+    "halved": (
+        lambda x, conv1, conv2, shortcut: (shortcut(x) + conv2(conv1(x))) / 2,
+        "The sum is divided by 2. Its variance is twice as large, so divide by the root, √2.",
+    ),
+    "multiplied by root 2": (
+        lambda x, conv1, conv2, shortcut: (shortcut(x) + conv2(conv1(x))) * ROOT_2,
+        "The sum is multiplied by √2: divide, so that the variance comes down again.",
+    ),
+    "only the convolutions divided": (
+        lambda x, conv1, conv2, shortcut: shortcut(x) + conv2(conv1(x)) / ROOT_2,
+        "Only the convolutions' part is divided by √2: are parentheses missing?",
+    ),
+    "only the shortcut divided": (
+        lambda x, conv1, conv2, shortcut: shortcut(x) / ROOT_2 + conv2(conv1(x)),
+        "Only the shortcut's part is divided by √2: the whole sum is.",
+    ),
+    "second convolution forgotten": (
+        lambda x, conv1, conv2, shortcut: (shortcut(x) + conv1(x)) / ROOT_2,
+        "conv2 is not used: x goes through conv1 and then through conv2.",
+    ),
+    "convolutions forgotten": (
+        lambda x, conv1, conv2, shortcut: shortcut(x),
+        "This is the shortcut alone: the convolutions are missing.",
+    ),
+    "shortcut between the convolutions": (
+        lambda x, conv1, conv2, shortcut: conv2((shortcut(x) + conv1(x)) / ROOT_2),
+        "The shortcut is added after conv1. It goes around both convolutions.",
+    ),
+    "shortcut between, not divided": (
+        lambda x, conv1, conv2, shortcut: conv2(shortcut(x) + conv1(x)),
+        "The shortcut is added after conv1. It goes around both convolutions, and the sum is divided by √2.",
+    ),
+    "shortcut around the second only": (
+        lambda x, conv1, conv2, shortcut: (conv1(x) + conv2(conv1(x))) / ROOT_2,
+        "What is added is conv1(x). The shortcut starts at x: shortcut(x).",
+    ),
+    "convolutions of the shortcut": (
+        lambda x, conv1, conv2, shortcut: (shortcut(x) + conv2(shortcut(x))) / ROOT_2,
+        "conv2 gets the shortcut's maps: it should get those of conv1.",
+    ),
+    "multiplied, not added": (
+        lambda x, conv1, conv2, shortcut: shortcut(x) * conv2(conv1(x)) / ROOT_2,
+        "The two are multiplied: add them.",
+    ),
+    "subtracted": (
+        lambda x, conv1, conv2, shortcut: (conv2(conv1(x)) - shortcut(x)) / ROOT_2,
+        "The shortcut is subtracted: add it.",
+    ),
+    "activation at the end": (
+        lambda x, conv1, conv2, shortcut: nn.functional.gelu((shortcut(x) + conv2(conv1(x))) / ROOT_2),
+        "There is an activation after the sum. conv1 and conv2 bring theirs along, and nothing follows the sum.",
+    ),
+    "cut off at 0": (
+        lambda x, conv1, conv2, shortcut: ((shortcut(x) + conv2(conv1(x))) / ROOT_2).relu(),
+        "There is an activation after the sum. conv1 and conv2 bring theirs along, and nothing follows the sum.",
+    ),
+    "joined, not added": (
+        lambda x, conv1, conv2, shortcut: torch.cat([shortcut(x), conv2(conv1(x))], dim=1),
+        "The two are joined to twice as many channels: a residual block adds them.",
+    ),
+    "joined, convolutions first": (
+        lambda x, conv1, conv2, shortcut: torch.cat([conv2(conv1(x)), shortcut(x)], dim=1),
+        "The two are joined to twice as many channels: a residual block adds them.",
+    ),
+}
+
+
+@LAB.exercise("1.4", "The residual block", stars=1, minutes=10)
+def check_residual_block(my_residual_block: Callable) -> str:
+    """my_residual_block(x, conv1, conv2, shortcut) → maps (n, 64, h, w)."""
+    block = _trained().init_conv
+
+    def draw() -> tuple[Tensor, Maps, Maps, Maps]:
+        return torch.randn(4, 3, 16, 16), block.conv1, block.conv2, block.shortcut
+
+    _explained(
+        lambda: judging.compare(my_residual_block, given.residual_block, draw, BLOCK_MISTAKES),
+        {
+            "x itself added": (
+                r"tensor a \((3|64)\) must match the size of tensor b \((3|64)\)",
+                "x has 3 channels, the convolutions make 64. shortcut(x) has 64, too: add that.",
+            ),
+            "stages in another order": (
+                r"to have \d+ channels, but got \d+ channels",
+                "x has 3 channels and goes into conv1 and shortcut; conv2 takes the 64 channels of conv1.",
+            ),
+        },
+    )
+    return "with the trained weights your block gives the maps that ours gives."
+
+
+def _judge_layers(layers: object, width: int) -> None:
+    """Layers whose tensors have the names and sizes of the trained embedding's."""
+    if not isinstance(layers, nn.Sequential):
+        came = type(layers).__name__
+        fail("not a Sequential", f"return the three layers as one nn.Sequential(…); it is a {came}.")
+    kinds = [type(layer).__name__ for layer in layers]
+    came = f"your layers are {', '.join(kinds)}."
+    middle = kinds[1] if kinds[0::2] == ["Linear", "Linear"] else ""
+    known = {
+        "one layer": (kinds == ["Linear"], "One linear layer bends nothing: two, and a GELU between them."),
+        "no activation": (kinds == ["Linear"] * 2, "Two linear layers in a row are one: put a GELU between them."),
+        "activation at the end": (kinds[:3] == ["Linear", "GELU", "Linear"] != kinds, "Nothing follows the second."),
+        "activation at the start": (kinds[:2] == ["GELU", "Linear"], "The number goes into a linear layer first."),
+        "another activation": (len(kinds) == 3 and middle not in ("", "GELU"), "The weights were trained with a GELU."),
+        "other layers": (kinds != ["Linear", "GELU", "Linear"], "They should be Linear, GELU, Linear."),
+    }
+    for diagnosis, (matches, sentence) in known.items():
+        if matches:
+            fail(diagnosis, f"{came} {sentence}")
+    first, _, second = layers
+    sizes = [first.in_features, first.out_features, second.in_features, second.out_features]
+    if sizes[0] != 1:
+        fail("not one number", f"the first layer takes {sizes[0]} numbers: t/T is one.")
+    if sizes != [1, width, width, width]:
+        shape = f"{sizes[0]} → {sizes[1]}, {sizes[2]} → {sizes[3]}"
+        fail("wrong width", f"for width {width} your layers go {shape}; they should go 1 → {width} → {width}.")
+    names, wanted = list(layers.state_dict()), ["0.weight", "0.bias", "2.weight", "2.bias"]
+    if names != wanted:
+        fail(
+            "names do not fit", f"the trained tensors are called {wanted}, yours {names}. Keep the bias, give no names."
+        )
+
+
+@LAB.exercise("1.5", "The time embedding", stars=2, minutes=10)
+def check_time_embedding(my_time_embedding: Callable) -> str:
+    """my_time_embedding(width) → layers, (n, 1) → (n, width)."""
+    net = _trained()
+    for width, embedding in ((net.n_feat, net.timeembed2.model), (2 * net.n_feat, net.timeembed1.model)):
+        layers = call(my_time_embedding, width)
+        _judge_layers(layers, width)
+        layers.load_state_dict(embedding.state_dict())
+        t = torch.rand(5, 1)
+        if problem := judging.difference(layers(t), embedding(t)):
+            fail(*problem)
+    if call(my_time_embedding, 8)[0].weight is call(my_time_embedding, 8)[0].weight:
+        fail("shared layers", "two calls give the same layers: make new ones in the function.")
+    return "the trained weights fit into your layers, and the vectors are those of ours."
+
+
+class _Stages:
+    """The stages of the trained network, by their names; they note what they are given and what they make of it."""
+
+    def __init__(self) -> None:
+        self.given, self.made = {}, {}
+        for name, stage in copy.deepcopy(_trained()).named_children():
+            setattr(self, name, stage)
+            stage.register_forward_pre_hook(functools.partial(self._note_given, name), with_kwargs=True)
+            stage.register_forward_hook(functools.partial(self._note_made, name))
+
+    def _note_given(self, name: str, stage: nn.Module, args: tuple, named: dict) -> None:
+        self.given[name] = [*args, *named.values()]
+
+    def _note_made(self, name: str, stage: nn.Module, args: tuple, result: Tensor) -> None:
+        self.made[name] = result
+
+
+def _forward(
+    net: object,
+    x: Tensor,
+    t: Tensor,
+    c: Tensor,
+    mix: tuple[Callable, Callable] = (lambda maps, times, plus: maps * times + plus,) * 2,
+    enter: Callable = lambda stage, maps, skip: stage(maps, skip),
+    join: Callable = lambda up2, first: torch.cat((up2, first), dim=1),
+) -> Tensor:
+    """The forward pass of ContextUnet with one place to go wrong for each argument; as it is, it is right."""
+    first = net.init_conv(x)
+    down1 = net.down1(first)
+    down2 = net.down2(down1)
+    vectors = [
+        (embed_c(c)[:, :, None, None], embed_t(t)[:, :, None, None])
+        for embed_c, embed_t in ((net.contextembed1, net.timeembed1), (net.contextembed2, net.timeembed2))
+    ]
+    up0 = net.up0(net.to_vec(down2))
+    up1 = enter(net.up1, mix[0](up0, *vectors[0]), down2)
+    up2 = enter(net.up2, mix[1](up1, *vectors[1]), down1)
+    return net.out(join(up2, first))
+
+
+def _mixed(both: Callable) -> Callable:
+    return lambda *args: _forward(*args, mix=(both, both))
+
+
+def _once(which: int, changed: Callable) -> Callable:
+    def both(maps: Tensor, times: Tensor, plus: Tensor) -> Tensor:
+        return maps * times + plus
+
+    return lambda *args: _forward(*args, mix=(changed, both) if which == 0 else (both, changed))
+
+
+UNET_MISTAKES = {
+    "time and context swapped": (
+        _mixed(lambda maps, times, plus: maps * plus + times),
+        "Time and context have changed places: the context multiplies, the time is added.",
+    ),
+    "context added": (
+        _mixed(lambda maps, times, plus: maps + times + plus),
+        "The context's vector is added: it multiplies the maps.",
+    ),
+    "time multiplied": (
+        _mixed(lambda maps, times, plus: maps * times * plus),
+        "The time's vector multiplies: it is added.",
+    ),
+    "time added before the context multiplies": (
+        _mixed(lambda maps, times, plus: (maps + plus) * times),
+        "The context multiplies the time, too: multiply the maps first, then add the time.",
+    ),
+    "time forgotten": (
+        _mixed(lambda maps, times, plus: maps * times),
+        "The network is not told the noise level: add the time's vectors.",
+    ),
+    "context forgotten": (
+        _mixed(lambda maps, times, plus: maps + plus),
+        "The context's vectors are not used. They are not 1, not even for five zeros.",
+    ),
+    "neither time nor context": (
+        _mixed(lambda maps, times, plus: maps),
+        "Neither time nor context is used.",
+    ),
+    "time only before up2": (
+        _once(0, lambda maps, times, plus: maps * times),
+        "The time's first vector is not added, before up1.",
+    ),
+    "time only before up1": (
+        _once(1, lambda maps, times, plus: maps * times),
+        "The time's second vector is not added, before up2.",
+    ),
+    "context only before up2": (
+        _once(0, lambda maps, times, plus: maps + plus),
+        "The context's first vector is not used, before up1.",
+    ),
+    "context only before up1": (
+        _once(1, lambda maps, times, plus: maps + plus),
+        "The context's second vector is not used, before up2.",
+    ),
+    "nothing before up2": (
+        _once(1, lambda maps, times, plus: maps),
+        "Neither time nor context is used before up2: timeembed2 and contextembed2 belong there.",
+    ),
+    "no skip": (
+        lambda *args: _forward(*args, enter=lambda stage, maps, skip: stage(maps, torch.zeros_like(skip))),
+        "Zeros are handed over in place of the skip connections.",
+    ),
+    "joined with itself": (
+        lambda *args: _forward(*args, enter=lambda stage, maps, skip: stage(maps, maps)),
+        "up1 and up2 get the same maps twice. The second are those of the way down: down2 and down1.",
+    ),
+    "skip first": (
+        lambda *args: _forward(*args, enter=lambda stage, maps, skip: stage(skip, maps)),
+        "up1 and up2 get their two inputs in the wrong order: first the maps from below, then the skip connection.",
+    ),
+    "skip added as well": (
+        lambda *args: _forward(*args, enter=lambda stage, maps, skip: stage(maps + skip, skip)),
+        "The skip connection is added to the maps as well: it is only handed over.",
+    ),
+    "last two in the wrong order": (
+        lambda *args: _forward(*args, join=lambda up2, first: torch.cat((first, up2), dim=1)),
+        "The last two are joined in the wrong order: up2 first, then the maps of init_conv.",
+    ),
+    "last joined with itself": (
+        lambda *args: _forward(*args, join=lambda up2, first: torch.cat((up2, up2), dim=1)),
+        "At the end up2 is joined with itself: join it with the maps of init_conv.",
+    ),
+    "way down joined with itself": (
+        lambda *args: _forward(*args, join=lambda up2, first: torch.cat((first, first), dim=1)),
+        "At the end the maps of init_conv are joined with themselves: join up2 with them.",
+    ),
+    "zeros at the end": (
+        lambda *args: _forward(*args, join=lambda up2, first: torch.cat((up2, 0 * first), dim=1)),
+        "At the end zeros are handed over: join up2 with the maps of init_conv.",
+    ),
+    "t divided once more": (
+        lambda net, x, t, c: _forward(net, x, t / T, c),
+        "t is t/T already: do not divide it again.",
+    ),
+    "t multiplied": (
+        lambda net, x, t, c: _forward(net, x, t * T, c),
+        "t is multiplied by T: the network was trained on t/T.",
+    ),
+    "time from the end": (
+        lambda net, x, t, c: _forward(net, x, 1 - t, c),
+        "1 - t/T is handed over: the time is t/T.",
+    ),
+    "context of zeros": (
+        lambda net, x, t, c: _forward(net, x, t, 0 * c),
+        "Your network ignores c: five zeros are handed over in its place.",
+    ),
+    "noise taken away": (
+        lambda net, x, t, c: x - _forward(net, x, t, c),
+        "The prediction is taken from x. The network's answer is the noise itself.",
+    ),
+    "minus sign": (
+        lambda net, x, t, c: -_forward(net, x, t, c),
+        "The sign is turned round.",
+    ),
+}
+
+
+def _crash_of_unet(net: _Stages, error: str) -> tuple[str, str] | None:
+    """What the shapes that arrived before a crash say about its cause."""
+    shapes = {name: [tuple(maps.shape) for maps in given] for name, given in net.given.items()}
+    late = [name for name in ("up0", "up1", "up2", "out") if name in shapes][-1:]
+    if re.search(r"missing 1 required positional argument: 'skip'", error):
+        return "no skip", "up1 and up2 take two inputs: the maps from below, and a skip connection."
+    if "up0" in shapes and shapes["up0"][0][-1] != 1:
+        return "vector forgotten", "up0 spreads out the vector that to_vec makes of down2."
+    if late == ["out"]:
+        (shape,) = shapes["out"]
+        up2 = net.made["up2"]
+        if shape[1:] == (64, 16, 16) and len(shape) == 4:
+            if shape[0] != len(up2):
+                return "joined along the wrong axis", "out needs 128 channels: torch.cat(…, dim=1)."
+            if torch.equal(net.given["out"][0], up2):
+                return "first maps forgotten", "out takes 128 channels: join the maps of init_conv with up2."
+            return (
+                "added, not joined",
+                "out takes 128 channels: torch.cat, and not +, for up2 and the maps of init_conv.",
+            )
+        if shape[1] == 67:
+            return "picture in place of its maps", "up2 is joined with x itself: keep what init_conv makes of x."
+        if shape[1] == 64:
+            return "joined along the wrong axis", "out needs 128 channels: torch.cat(…, dim=1)."
+        return None
+    if late in (["up1"], ["up2"]) and len(shapes[late[0]]) == 2 and late[0] not in net.made:
+        maps, skip = shapes[late[0]]
+        if maps[-1] == 1:
+            return "up0 forgotten", "the vector has no height and width yet: up0 spreads it out."
+        if maps[-2:] != skip[-2:]:
+            stage = "down2" if late == ["up1"] else "down1"
+            return (
+                "skip from the wrong level",
+                f"{late[0]} needs the maps of its own height and width: those of {stage}.",
+            )
+    if spread := re.search(r"tensor a \((\d+)\) must match the size of tensor b \((\d+)\).* dimension (\d)", error):
+        if spread[3] == "1" and "128" in spread.groups() and "64" in spread.groups():
+            return (
+                "vectors of the other stage",
+                "before up1 go timeembed1 and contextembed1, before up2 the second two.",
+            )
+        if {"timeembed1", "contextembed1"} & shapes.keys():
+            sentence = "a vector (n, k) does not fit to maps (n, k, h, w): give it two axes more, [:, :, None, None]."
+            return "not spread over height and width", sentence
+    return None
+
+
+@LAB.exercise("1.6", "The U-Net", stars=3, minutes=20)
+def check_unet(my_unet: Callable) -> str:
+    """my_unet(net, x, t, c) → the predicted noise, shaped like x; net holds the stages, t is (n, 1), c (n, 5)."""
+    net = _Stages()
+
+    def draw() -> tuple[_Stages, Tensor, Tensor, Tensor]:
+        return net, torch.randn(3, 3, 16, 16), torch.rand(3, 1), torch.rand(3, 5)
+
+    def right(net: _Stages, x: Tensor, t: Tensor, c: Tensor) -> Tensor:
+        return _trained()(x, t, c)
+
+    with torch.no_grad():
+        try:
+            judging.compare(my_unet, right, draw, UNET_MISTAKES, tolerance=1e-3)
+        except Failed as failure:
+            status, diagnosis, message = failure.args
+            cause = _crash_of_unet(net, message) if status == "crashed" else None
+            if cause:
+                fail(cause[0], f"{message}\n  {cause[1]}", status)
+            raise
+    return "with the trained weights your forward pass predicts what ours predicts."
+
+
+# ------------------------------------------------------------------------------------------------------- 1.7 to 1.10
 
 PREDICT_MISTAKES = {
     "missing square root": (
@@ -242,18 +752,45 @@ PREDICT_MISTAKES = {
         lambda x, t, eps: predict_x0(x, t - 1, eps),
         "These are the weights of level t-1; x is at level t.",
     ),
+    "level t+1": (
+        lambda x, t, eps: predict_x0(x, t + 1, eps),
+        "These are the weights of level t+1; x is at level t.",
+    ),
+    "clipped": (
+        lambda x, t, eps: predict_x0(x, t, eps).clamp(-1, 1),
+        "It is clipped to -1 … 1. Many samplers do so, but equation (3) does not.",
+    ),
+    "noise forgotten": (
+        lambda x, t, eps: x / AB[t].sqrt(),
+        "pred_noise is not used: take √(1-ᾱ) parts of it away first.",
+    ),
+    "noise not weighted": (
+        lambda x, t, eps: (x - eps) / AB[t].sqrt(),
+        "All of pred_noise is taken away: x_t holds √(1-ᾱ) parts of it.",
+    ),
+    "divided by the wrong root": (
+        lambda x, t, eps: (x - (1 - AB[t]).sqrt() * eps) / (1 - AB[t]).sqrt(),
+        "It is divided by √(1-ᾱ), the noise's weight. The picture's weight is √ᾱ.",
+    ),
+    "weights swapped": (
+        lambda x, t, eps: (x - AB[t].sqrt() * eps) / (1 - AB[t]).sqrt(),
+        "The two weights are swapped: √ᾱ belongs to the picture.",
+    ),
+    "no square roots": (
+        lambda x, t, eps: (x - (1 - AB[t]) * eps) / AB[t],
+        "Both square roots are missing. ᾱ and 1-ᾱ are variances.",
+    ),
+    "noised once more": (
+        lambda x, t, eps: perturb_input(x, t, eps),
+        "This is equation (2) again, the way into the noise. Solve it for x_0.",
+    ),
 }
 
 
-@LAB.exercise("1.4", "Back in one jump", stars=1, minutes=5)
+@LAB.exercise("1.7", "Back in one jump", stars=1, minutes=5)
 def check_predict_x0(my_predict_x0: Callable) -> str:
     """my_predict_x0(x, t, pred_noise) → x̂_0."""
-
-    def draw() -> tuple[Tensor, int, Tensor]:
-        x, pred_noise = _pictures(2)
-        return x, _level(), pred_noise
-
-    compare(my_predict_x0, predict_x0, draw, PREDICT_MISTAKES, strengths(x=0, pred_noise=2, t=1))
+    _judge_formula(my_predict_x0, predict_x0, PREDICT_MISTAKES, x=0, pred_noise=2)
     return "equation (2) solved for x_0: with the true noise it gives the clean picture back."
 
 
@@ -280,7 +817,7 @@ POSTERIOR_MISTAKES = {
     ),
     "alpha for alpha-bar": (
         lambda t: B[t - 1] / B[t] * B[t],
-        "Is α in the place of ᾱ? 1-α is β, so β_t cancels.",
+        "This is β_{t-1}. Is α in the place of ᾱ? 1-α is β, so β_t cancels.",
     ),
     "level t-1": (
         lambda t: _posterior(t - 1),
@@ -294,18 +831,36 @@ POSTERIOR_MISTAKES = {
         lambda t: ((1 - AB[t - 1]) / (1 - AB[t])).sqrt() * B[t],
         "The fraction has no root: all three are variances.",
     ),
+    "beta of t-1": (
+        lambda t: (1 - AB[t - 1]) / (1 - AB[t]) * B[t - 1],
+        "The fraction is right, but it multiplies β_{t-1}: it should be β_t.",
+    ),
+    "fraction alone": (
+        lambda t: (1 - AB[t - 1]) / (1 - AB[t]),
+        "This is the fraction alone, which is β̃_t / β_t: multiply it by β_t.",
+    ),
+    "precision": (
+        lambda t: 1 / _posterior(t),
+        "This is 1/β̃_t, the coefficient a. The variance is 1/a.",
+    ),
+    "mean's coefficient": (
+        lambda t: AB[t - 1].sqrt() * B[t] / (1 - AB[t]),
+        "This is the coefficient of x_0 in equation (4). The variance stands above it.",
+    ),
+    "alpha in place of beta": (
+        lambda t: (1 - AB[t - 1]) / (1 - AB[t]) * A[t],
+        "The fraction multiplies α_t: it should be β_t.",
+    ),
 }
 
 
-@LAB.exercise("1.5", "How much noise is too little", stars=2, minutes=10)
+@LAB.exercise("1.8", "How much noise is too little", stars=2, minutes=10)
 def check_posterior_variance(my_posterior_variance: Callable) -> str:
     """my_posterior_variance(t) → the number β̃_t."""
 
-    def draw() -> tuple[int]:
-        # it still differs from β_t, and 1-ᾱ is not rounded too much
-        return (int(torch.randint(100, 250, ())),)
-
-    compare(my_posterior_variance, _posterior, draw, POSTERIOR_MISTAKES)
+    # at larger t some mistakes come near: β_{t-1} does at t = 250; below, 1-ᾱ is rounded too much
+    judging.compare(my_posterior_variance, _posterior, lambda: (int(torch.randint(20, 100, ())),), POSTERIOR_MISTAKES)
+    judging.compare(my_posterior_variance, _posterior, lambda: (2,), POSTERIOR_MISTAKES, trials=1, tolerance=0.01)
     first = float(call(my_posterior_variance, 1))
     if not abs(first) < 1e-9:
         fail(
@@ -374,20 +929,62 @@ STEP_MISTAKES = {
         lambda x, t, eps, z: denoise_add_noise(x, t - 1, eps, z),
         "All tables are read at t-1; x is at level t. Index t is level t, because the tables begin with level 0.",
     ),
+    "level t+1": (
+        lambda x, t, eps, z: denoise_add_noise(x, t + 1, eps, z),
+        "All tables are read at t+1; x is at level t.",
+    ),
+    "alpha-bar of t-1": (
+        lambda x, t, eps, z: _step(x, t, eps, z, ab=torch.cat([AB[:1], AB[:-1]])),
+        "ᾱ is read at t-1: x_t holds √(1-ᾱ_t) parts noise.",
+    ),
+    "alpha for alpha-bar": (
+        lambda x, t, eps, z: _step(x, t, eps, z, ab=A),
+        "The prediction is divided by √(1-α): it should be √(1-ᾱ), the strength of all the noise.",
+    ),
+    "prediction not weighted": (
+        lambda x, t, eps, z: (x - eps) / A[t].sqrt() + B[t].sqrt() * z,
+        "All of pred_noise is taken away: its weight is β/√(1-ᾱ).",
+    ),
+    "beta alone before the prediction": (
+        lambda x, t, eps, z: (x - B[t] * eps) / A[t].sqrt() + B[t].sqrt() * z,
+        "The prediction is multiplied by β alone: divide by √(1-ᾱ).",
+    ),
+    "root of beta before the prediction": (
+        lambda x, t, eps, z: (x - B[t].sqrt() / (1 - AB[t]).sqrt() * eps) / A[t].sqrt() + B[t].sqrt() * z,
+        "The prediction is multiplied by √β/√(1-ᾱ): there β has no root.",
+    ),
+    "prediction forgotten": (
+        lambda x, t, eps, z: x / A[t].sqrt() + B[t].sqrt() * z,
+        "pred_noise is not used: β/√(1-ᾱ) of it is to be taken away.",
+    ),
+    "multiplied by root alpha": (
+        lambda x, t, eps, z: (x - B[t] / (1 - AB[t]).sqrt() * eps) * A[t].sqrt() + B[t].sqrt() * z,
+        "It is multiplied by √α: divide, to undo the shrinking of equation (1).",
+    ),
+    "divided by alpha": (
+        lambda x, t, eps, z: (x - B[t] / (1 - AB[t]).sqrt() * eps) / A[t] + B[t].sqrt() * z,
+        "It is divided by α: a root is missing.",
+    ),
+    "noise at full strength": (
+        lambda x, t, eps, z: _step(x, t, eps, z, noise=1.0),
+        "z is added as it is: multiply it by √β_t.",
+    ),
+    "all noise put back": (
+        lambda x, t, eps, z: _step(x, t, eps, z, noise=(1 - AB[t]).sqrt()),
+        "The fresh noise has the strength √(1-ᾱ), as much as there was in x_t. Equation (5) puts back √β_t.",
+    ),
+    "fresh noise subtracted": (
+        lambda x, t, eps, z: _step(x, t, eps, -z),
+        "z is subtracted. It draws just as well, but equation (5) adds it.",
+    ),
 }
 
 
-@LAB.exercise("1.6", "One step back", stars=2, minutes=10)
+@LAB.exercise("1.9", "One step back", stars=2, minutes=10)
 def check_denoise_add_noise(my_denoise_add_noise: Callable) -> str:
     """my_denoise_add_noise(x, t, pred_noise, z) → x_{t-1}."""
-
-    def draw() -> tuple[Tensor, int, Tensor, Tensor]:
-        x, pred_noise, z = _pictures(3)
-        return x, _level(), pred_noise, z
-
-    describe = strengths(x=0, pred_noise=2, z=3, t=1)
     # 3e-6 is a few roundings; a division by √α more or less is not much more than that
-    compare(my_denoise_add_noise, denoise_add_noise, draw, STEP_MISTAKES, describe, tolerance=3e-6)
+    _judge_formula(my_denoise_add_noise, denoise_add_noise, STEP_MISTAKES, 3e-6, x=0, pred_noise=2, z=3)
     return "the mean of x_{t-1}, and fresh noise of variance β_t. It agrees with the module."
 
 
@@ -420,17 +1017,54 @@ BUDGET_MISTAKES = {
         lambda t: (_budget(t)[0] - _budget(t)[1], _budget(t)[1]),
         "With pred_noise = 1, z must be 0, or both effects are mixed.",
     ),
+    "prediction left on": (
+        lambda t: (_budget(t)[0], _budget(t)[1] - _budget(t)[0]),
+        "With z = 1, pred_noise must be 0, or both effects are mixed.",
+    ),
+    "x left on": (
+        lambda t: (_budget(t)[0] - float(1 / A[t].sqrt()), _budget(t)[1]),
+        "With x = 1 the picture itself is measured, too: x must be 0.",
+    ),
+    "x left on in both": (
+        lambda t: (_budget(t)[0] - float(1 / A[t].sqrt()), _budget(t)[1] + float(1 / A[t].sqrt())),
+        "With x = 1 the picture itself is measured, too: x must be 0 in both.",
+    ),
+    "what is left of x": (
+        lambda t: (float(1 / A[t].sqrt()) - _budget(t)[0], _budget(t)[1]),
+        "With x = 1 this is what is left of x. With x = 0, what comes out is minus what is taken away.",
+    ),
+    "all the noise": (
+        lambda t: (float((1 - AB[t]).sqrt()), _budget(t)[1]),
+        "√(1-ᾱ) is all the noise in x_t. One step takes only a part of it: measure it.",
+    ),
+    "posterior variance": (
+        lambda t: (_budget(t)[0], float(_posterior(t).sqrt())),
+        "The second is √β̃_t. The module's step puts back √β_t.",
+    ),
+    "level t-1": (
+        lambda t: _budget(t - 1),
+        "Both are those of level t-1: hand t over as it is.",
+    ),
+    "level t+1": (
+        lambda t: _budget(t + 1),
+        "Both are those of level t+1: hand t over as it is.",
+    ),
+    "both signs": (
+        lambda t: (-_budget(t)[0], -_budget(t)[1]),
+        "Both have a minus sign: strengths are positive numbers.",
+    ),
 }
 
 
-@LAB.exercise("1.7", "Taken away and put back", stars=2, minutes=10)
+@LAB.exercise("1.10", "Taken away and put back", stars=2, minutes=10)
 def check_noise_budget(my_noise_budget: Callable) -> str:
     """my_noise_budget(t) → (strength of the noise taken away, strength of the noise put back)."""
-    compare(my_noise_budget, _budget, lambda: (_level(),), BUDGET_MISTAKES, tolerance=1e-3)
+    _judge_twice(my_noise_budget, (_level(),), "random numbers", "Feed in zeros and ones: then the answer is exact.")
+    judging.compare(my_noise_budget, _budget, lambda: (_level(),), BUDGET_MISTAKES, tolerance=1e-3)
     return "β/√(1-ᾱ) lowers the variance of the noise by 2β, and √β of fresh noise brings back only β."
 
 
-# ------------------------------------------------------------------------------------------------------- 1.8 and 1.9
+# ------------------------------------------------------------------------------------------------------- 1.11 and 1.12
 
 
 class _Watcher:
@@ -475,6 +1109,10 @@ def _judge_times(times: list[float]) -> None:
             levels == list(range(T - 1, 0, -1)),
             f"The step from t = {T} is missing.",
         ),
+        "asked twice": (
+            levels == [t for t in range(T, 0, -1) for _ in range(2)],
+            "It is asked twice at each level: once is enough.",
+        ),
         "goes on to t = 0": (
             levels == list(range(T, -1, -1)),
             "At t = 0 there is nothing left to do.",
@@ -486,15 +1124,46 @@ def _judge_times(times: list[float]) -> None:
     fail("wrong levels", wanted)
 
 
+def _judge_walk(states: list[Tensor]) -> None:
+    """states are x_T … x_0: each must come from the one before, and none may be cut off."""
+    start, *walk, result = states
+    if all(torch.equal(x, start) for x in walk):
+        fail(
+            "x is not carried on",
+            "the model is asked about x_T in every step: the next step must begin at this one's x.",
+        )
+    inside = [bool(x.abs().max() <= 1.001) for x in [*walk, result]]
+    sentence = "These data go beyond 1, and so does the noise: clip nothing (show_images clips what it shows)."
+    if all(inside):
+        fail("clipped", f"x is cut off at ±1 after each step. {sentence}")
+    if inside[-1] and not any(inside[:-1]) and not _clips_the_guess(states):
+        fail("clipped at the end", f"the result is cut off at ±1. {sentence}")
+
+
+def _remains(states: list[Tensor], noise_of: Callable[[Tensor, int], Tensor] = None) -> list[Tensor]:
+    """What is left of each step without its mean, in units of √β_t; ``noise_of(x, t)`` is the prediction it used."""
+    noise_of = noise_of or _Watcher.answer
+    steps = zip(range(T, 0, -1), states[:-1], states[1:], strict=True)
+    return [(x_next - denoise_add_noise(x, t, noise_of(x, t), 0)) / B[t].sqrt() for t, x, x_next in steps]
+
+
+def _clips_the_guess(states: list[Tensor]) -> bool:
+    """Whether the steps are right but for an x̂_0 that was clipped on the way."""
+
+    def noise_of(x: Tensor, t: int) -> Tensor:
+        return du.noise_from_x0(x, t, predict_x0(x, t, _Watcher.answer(x, t)).clamp(-1, 1))
+
+    *size, last = (noise.std() for noise in _remains(states, noise_of))
+    return last < 0.1 and all(abs(each - 1) < 0.1 for each in size)
+
+
 def _judge_noise(states: list[Tensor]) -> None:
     """states are x_T … x_0; what remains of each step without its mean must be fresh noise of strength √β_t."""
-    z = []
-    for t, x, x_next in zip(range(T, 0, -1), states[:-1], states[1:], strict=True):
-        mean = denoise_add_noise(x, t, _Watcher.answer(x, t), 0)
-        z.append((x_next - mean) / B[t].sqrt())
+    z = _remains(states)
     # 1 for t > 1, 0 for t = 1; 1.3 % is one standard error
     size = torch.stack([noise.std() for noise in z])
     mean = torch.stack([noise.mean() for noise in z])
+    expected = torch.ones(T).index_fill(0, torch.tensor([T - 1]), 0.0)
     if size.max() < 0.01 and mean.abs().max() > 0.1:
         fail(
             "one number for all",
@@ -512,9 +1181,20 @@ def _judge_noise(states: list[Tensor]) -> None:
             "noise at the last step",
             "the step from t = 1 adds noise too, and nothing removes it again: z = 0 there.",
         )
-    expected = torch.ones(T).index_fill(0, torch.tensor([T - 1]), 0.0)
+    if torch.stack([noise.std(dim=0).max() for noise in z[:-1]]).max() < 0.01:
+        fail("one noise for all pictures", "all pictures get the same z: draw one as large as x, torch.randn_like(x).")
+    silent = int((size.flip(0) > 0.01).int().argmax())  # of the last steps
+    if silent > 1 and (size[:-silent] - 1).abs().max() < 0.1:
+        fail("noise stops too early", f"from t = {silent} on no noise is put back. Only the step from t = 1 has none.")
+    ratio = torch.stack([_posterior(t) / B[t] for t in range(T, 0, -1)]).sqrt()
+    if (size - ratio).abs().max() < 0.08:
+        fail(
+            "posterior variance", "the noise put back has the variance β̃_t. It draws as well; this exercise takes β_t."
+        )
     worst = int((size - expected).abs().argmax())
     if abs(size[worst] - expected[worst]) > 0.1:
+        if _clips_the_guess(states):
+            fail("x̂_0 clipped", "x̂_0 is clipped before the step. Many samplers do; this exercise takes equation (5).")
         found = f"at t = {T - worst} the noise put back is {size[worst]:.2f} times √β_t"
         fail(
             "wrong step",
@@ -524,69 +1204,141 @@ def _judge_noise(states: list[Tensor]) -> None:
         fail("same noise each step", "each step adds the same z. Draw a fresh one inside the loop.")
 
 
-@LAB.exercise("1.8", "The sampler", stars=3, minutes=15)
+@LAB.exercise("1.11", "The sampler", stars=3, minutes=15)
 def check_sample_ddpm(my_sample_ddpm: Callable) -> str:
     """my_sample_ddpm(model, x_T) → x_0, all T steps."""
     model, start = _Watcher(), torch.randn(16, 3, 8, 8)
     result = call(my_sample_ddpm, model, start)
     _judge_times(model.times)
-    if problem := difference(result, start, tolerance=float("inf")):  # shape, dtype, no NaN
+    if problem := judging.difference(result, start, tolerance=float("inf")):  # shape, dtype, no NaN
         fail(*problem)
     if not torch.equal(model.asked[0], start):
         fail("does not start from x_T", "the first x that the model sees is not the x_T handed over.")
-    _judge_noise([*model.asked, result.detach()])
+    states = [*model.asked, result.detach()]
+    _judge_walk(states)
+    _judge_noise(states)
     return f"{T} steps down from x_T, fresh noise after each but the last."
 
 
-def _spread(timesteps: int, schedule: NoiseSchedule | None = None) -> float:
-    return float((schedule or linear_schedule(timesteps)).ab_t[timesteps].sqrt())
+def _walk(
+    schedule: NoiseSchedule,
+    m: float,
+    *,
+    levels: Iterable[int] | None = None,
+    share: Callable[[Tensor], Tensor] = lambda ab: (1 - ab).sqrt(),
+    centre: Callable[[Tensor], Tensor] = lambda ab: ab.sqrt(),
+    noise: float = 0.0,
+    start: float = 0.0,
+) -> Tensor:
+    """Mean and spread at the end, for the prediction share(ᾱ_t) · (x - centre(ᾱ_t) m); as it is, the right one.
+
+    Each step is a straight line, so mean and spread can be followed without drawing a number.
+    """
+    b_t, a_t, ab_t = schedule.b_t.double(), schedule.a_t.double(), schedule.ab_t.double()
+    mean, variance = start, 1.0
+    for t in range(schedule.timesteps, 0, -1) if levels is None else levels:
+        weight = b_t[t] / (1 - ab_t[t]).sqrt() * share(ab_t[t])
+        mean = (mean - weight * (mean - centre(ab_t[t]) * m)) / a_t[t].sqrt()
+        variance = (1 - weight) ** 2 * variance / a_t[t] + noise * b_t[t]
+    return torch.tensor([float(mean), float(variance) ** 0.5])
 
 
-def _product(timesteps: int, share: Callable[[Tensor], Tensor]) -> float:
-    """The spread at the end if the prediction is ``share(ᾱ_t)`` times x."""
-    schedule = linear_schedule(timesteps)
-    b_t, ab_t = schedule.b_t[1:], schedule.ab_t[1:]
-    return float(((1 - b_t / (1 - ab_t).sqrt() * share(ab_t)) / (1 - b_t).sqrt()).prod().abs())
+DEFAULT = NoiseSchedule.from_betas(B[1:])
 
-
-SPREAD_MISTAKES = {
-    "variance": (
-        lambda n: _spread(n) ** 2,
-        "This is the variance: the spread is its root, x.std().",
+COLLAPSE_MISTAKES = {
+    "counts upwards": (
+        lambda s, m: _walk(s, m, levels=range(1, s.timesteps + 1)),
+        "The loop goes up. It must go down, from t = T to 1: the spread comes out the same, the mean does not.",
     ),
-    "schedule of 500 levels": (
-        lambda n: _spread(n, SCHEDULE),
-        "The tables used are those of 500 levels: make linear_schedule(timesteps) and hand it over as schedule=.",
+    "only one step": (
+        lambda s, m: _walk(s, m, levels=[1]),
+        "Only the last step counts: does each one go on from the x of the step before?",
     ),
-    "does not shrink": (
-        lambda n: 1.0,
-        "Is noise put back (z must be 0)? Or does a step not go on from the x of the step before?",
+    "first step only": (
+        lambda s, m: _walk(s, m, levels=[s.timesteps]),
+        "Only the first step is taken: is the return inside the loop?",
+    ),
+    "stops at t = 2": (
+        lambda s, m: _walk(s, m, levels=range(s.timesteps, 1, -1)),
+        "The step from t = 1 to 0 is missing: range ends early.",
+    ),
+    "starts at T-1": (
+        lambda s, m: _walk(s, m, levels=range(s.timesteps - 1, 0, -1)),
+        "The step from t = T is missing: the first level is T.",
+    ),
+    "default schedule": (
+        lambda s, m: _walk(DEFAULT, m, levels=range(s.timesteps, 0, -1)),
+        "The tables of the course's schedule are used: take those of the schedule handed over, in the step as well.",
+    ),
+    "noise put back": (
+        lambda s, m: _walk(s, m, noise=1.0),
+        "Noise is put back. z must be 0: with None denoise_add_noise draws its own.",
     ),
     "prediction forgotten": (
-        lambda n: _product(n, lambda ab: 0 * ab),
+        lambda s, m: _walk(s, m, share=lambda ab: 0 * ab),
         "The numbers grew: the predicted noise is not taken away.",
     ),
     "missing square root": (
-        lambda n: _product(n, lambda ab: 1 - ab),
-        "Is a square root missing in the prediction? For m = 0, s = 1 it is √(1-ᾱ_t) x_t.",
+        lambda s, m: _walk(s, m, share=lambda ab: 1 - ab),
+        "Is a square root missing in the prediction? It is √(1-ᾱ_t) (x_t - √ᾱ_t m).",
     ),
-    "x as prediction": (
-        lambda n: _product(n, torch.ones_like),
-        "Is all of x taken for noise? For m = 0, s = 1 the prediction is √(1-ᾱ_t) x_t.",
+    "missing square root before m": (
+        lambda s, m: _walk(s, m, centre=lambda ab: ab),
+        "Is a square root missing before m? The prediction is √(1-ᾱ_t) (x_t - √ᾱ_t m).",
+    ),
+    "m not shrunk": (
+        lambda s, m: _walk(s, m, centre=torch.ones_like),
+        "m is subtracted as it is. At level t the mean is √ᾱ_t m.",
+    ),
+    "m forgotten": (
+        lambda s, m: _walk(s, m, centre=lambda ab: 0 * ab),
+        "The mean m is not used: the prediction is √(1-ᾱ_t) (x_t - √ᾱ_t m).",
+    ),
+    "difference as prediction": (
+        lambda s, m: _walk(s, m, share=torch.ones_like),
+        "Is all of the difference taken for noise? Multiply it by √(1-ᾱ_t).",
+    ),
+    "starts at the data": (
+        lambda s, m: _walk(s, m, start=m),
+        "It starts around m. Sampling starts from pure noise, of mean 0.",
+    ),
+    "variance": (
+        lambda s, m: _walk(s, m) ** torch.tensor([1, 2]),
+        "The second is the variance: the spread is its root, x.std().",
+    ),
+    "order swapped": (
+        lambda s, m: _walk(s, m).flip(0),
+        "First the mean, then the spread.",
+    ),
+    "mean of the data": (
+        lambda s, m: torch.tensor([m, 1.0]),
+        "These are the data's own mean and spread. Take the steps, and measure what comes out.",
     ),
 }
 
 
-@LAB.exercise("1.9", "The collapse, level by level", stars=3, minutes=15)
-def check_spread_without_noise(my_spread_without_noise: Callable) -> str:
-    """my_spread_without_noise(timesteps) → the spread at the end of the incorrect sampler, for data N(0, 1)."""
+@LAB.exercise("1.12", "What is left without noise", stars=3, minutes=15)
+def check_collapse(my_collapse: Callable) -> str:
+    """my_collapse(schedule, m) → mean and spread at the end of the incorrect sampler, for data N(m, 1)."""
 
-    def draw() -> tuple[int]:
-        return (int(torch.randint(180, 260, ())),)  # where no two of the mistakes come out alike
+    def draw() -> tuple[NoiseSchedule, float]:
+        betas = torch.linspace(0.1, 0.3, int(torch.randint(6, 10, ())))  # few and large, so that each mistake shows
+        return NoiseSchedule.from_betas(betas), 2 + float(torch.rand(()))
 
-    # 50,000 numbers know it to 0.3 %
-    compare(my_spread_without_noise, _spread, draw, SPREAD_MISTAKES, tolerance=0.02)
-    return "√ᾱ_T of the schedule in use: every further level shrinks the spread a little more."
+    @functools.wraps(my_collapse)
+    def as_tensor(schedule: NoiseSchedule, m: float) -> Tensor:
+        return torch.tensor([float(part) for part in my_collapse(schedule, m)])
+
+    def described(args: tuple, got: Tensor, expected: Tensor) -> str:
+        (mean, spread), (right_mean, right_spread) = got.tolist(), expected.tolist()
+        wanted = f"it should be {right_mean:.3f} and {right_spread:.3f}"
+        return f"{args[0].timesteps} levels, m = {args[1]:.2f}: mean {mean:.3f}, spread {spread:.3f}; {wanted}."
+
+    if problem := judging.difference(call(my_collapse, *draw()), (1.0, 1.0), float("inf")):  # two numbers?
+        fail(*problem)
+    # 50,000 numbers know both to half a percent
+    judging.compare(as_tensor, _walk, draw, COLLAPSE_MISTAKES, described, tolerance=0.015)
+    return "the mean is nearly m, and the spread √ᾱ_T: the walk loses all that was not put back."
 
 
 __all__ = ["LAB", "progress", "yours", *(f"check_{name}" for name in LAB.exercises)]

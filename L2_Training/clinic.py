@@ -19,30 +19,30 @@ from diffusion_utilities import (
     background_error,
     denoise_add_noise,
     denoise_ddim,
-    guided_noise,
     linear_schedule,
     load_classifier,
     nearest_sprite,
     perturb_input,
-    step_pairs,
 )
 from exercise_tools.clinic_tools import Bell, examine, few_levels, figure, patient, table
 
 SPRITES = (8, 3, 16, 16)
 NUMBERS, PAIRS = 20_000, 200_000  # numbers drawn; pairs (x_t, ε) trained on
 TIMESTEPS = 500
+STEPS = 25  # of DDPM; each is as large as 20 of the course's
+SCHEDULE = few_levels(STEPS)
 # a smoothed label: nine tenths hero, the rest shared out
 HERO = torch.tensor([0.9, 0.025, 0.025, 0.025, 0.025])
 
-# --------------------------------------------------------------------------- A to C: the shipped network, 25 DDIM steps
+# ------------------------------------------------------------------- A to C: the shipped network, DDPM on few levels
 
 
 def healthy_network(network: ContextUnet, shape: tuple[int, ...]) -> Tensor:
     """The network as it should be used."""
     network.eval()
     x = torch.randn(shape)
-    for t, t_next in step_pairs(25, TIMESTEPS):
-        x = denoise_ddim(x, t, t_next, network(x, t / TIMESTEPS))
+    for t in range(STEPS, 0, -1):
+        x = denoise_add_noise(x, t, network(x, t / STEPS), schedule=SCHEDULE)
     return x
 
 
@@ -66,33 +66,41 @@ def unguarded(network: ContextUnet) -> ContextUnet:
 
 
 # The network is told t, and not t/T.
-patient_b = patient(healthy_network, "network(x, t / TIMESTEPS)", "network(x, t)")
+patient_b = patient(healthy_network, "network(x, t / STEPS)", "network(x, t)")
 # A division of whole numbers, which makes 0 of every t below T.
-patient_c = patient(healthy_network, "network(x, t / TIMESTEPS)", "network(x, t // TIMESTEPS)")
+patient_c = patient(healthy_network, "network(x, t / STEPS)", "network(x, t // STEPS)")
 
 
-# --------------------------------------------------------------- D, E: the perfect denoiser of some data, 25 DDIM steps
+# ------------------------------------------------------------ D to F: the perfect denoiser of some data, DDPM as above
 
 
-def perfect_denoiser(data: Tensor) -> Callable[[Tensor, int], Tensor]:
-    """model(x, t) → E[ε | x_t] if there are no other pictures than ``data`` (section 5)."""
-    flat, ab_t = data.flatten(1), linear_schedule(TIMESTEPS).ab_t
+def shares(labels: Tensor, wanted: Tensor) -> Tensor:
+    """How likely each sprite is, labels (n, 5), if the classes come as often as ``wanted`` (5,) says; zeros: anyhow."""
+    weight = labels @ (wanted / labels.sum(dim=0).clamp(min=1)) if wanted.any() else torch.ones(len(labels))
+    return weight / weight.sum()
+
+
+def perfect_denoiser(data: Tensor, share: Tensor) -> Callable[[Tensor, int], Tensor]:
+    """model(x, t) → E[ε | x_t] if there are no other pictures than ``data``, and each as often as its share."""
+    flat, ab_t = data.flatten(1), SCHEDULE.ab_t
 
     def model(x: Tensor, t: int) -> Tensor:
         distance = torch.cdist(x.flatten(1), ab_t[t].sqrt() * flat)
-        probability = (-(distance**2) / (2 * (1 - ab_t[t]))).softmax(dim=1)
+        probability = (share.log() - distance**2 / (2 * (1 - ab_t[t]))).softmax(dim=1)
         return (x - ab_t[t].sqrt() * (probability @ flat).view_as(x)) / (1 - ab_t[t]).sqrt()
 
     return model
 
 
-def healthy_data(sprites: np.ndarray, shape: tuple[int, ...]) -> Tensor:
-    """From sprites, uint8 (n, h, w, 3), to pictures in [-1, 1] and their mirror images; then from noise to samples."""
+def healthy_data(sprites: np.ndarray, labels: np.ndarray, shape: tuple[int, ...]) -> Tensor:
+    """From sprites, uint8 (n, h, w, 3), to pictures in [-1, 1] and their mirror images; then samples for one label."""
     images = torch.from_numpy(sprites).permute(0, 3, 1, 2) / 127.5 - 1
     data = torch.cat([images, images.flip(3)])
-    model, x = perfect_denoiser(data), torch.randn(shape)
-    for t, t_next in step_pairs(25, TIMESTEPS):
-        x = denoise_ddim(x, t, t_next, model(x, t))
+    wanted = HERO.float()
+    share = shares(torch.from_numpy(labels).float(), wanted).repeat(2) / 2
+    model, x = perfect_denoiser(data, share), torch.randn(shape)
+    for t in range(STEPS, 0, -1):
+        x = denoise_add_noise(x, t, model(x, t), schedule=SCHEDULE)
     return x
 
 
@@ -100,23 +108,8 @@ def healthy_data(sprites: np.ndarray, shape: tuple[int, ...]) -> Tensor:
 patient_d = patient(healthy_data, "/ 127.5 - 1", "/ 255")
 # Augmentation turns the wrong axis round: shape is (n, 3, h, w), and 2 is the height.
 patient_e = patient(healthy_data, "images.flip(3)", "images.flip(2)")
-
-
-# ------------------------------------------------------------------ F: the shipped network with contexts, 25 DDIM steps
-
-
-def healthy_label(network: ContextUnet, label: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """What the network draws for one label, with guidance 3."""
-    context = label.float().expand(shape[0], -1)
-    x = torch.randn(shape)
-    for t, t_next in step_pairs(25, TIMESTEPS):
-        with_label, without = network(x, t / TIMESTEPS, context), network(x, t / TIMESTEPS)
-        x = denoise_ddim(x, t, t_next, guided_noise(with_label, without, 3))
-    return x
-
-
 # The label is made a whole number, as labels often are: 0.9 becomes 0.
-patient_f = patient(healthy_label, "label.float()", "label.long()")
+patient_f = patient(healthy_data, "HERO.float()", "HERO.long()")
 
 
 # ------------------------------------------------------------- G, H: plain numbers, and the best that training can give
@@ -141,7 +134,10 @@ patient_g = patient(healthy_noise, "strength = (1 - ab_t).sqrt()", "strength = 1
 
 
 def healthy_levels(timesteps: int, pairs: int, n: int) -> Tensor:
-    """Train one factor for each level, ε ≈ factor · x_t, on data N(0, 1); then sample by DDIM over all levels."""
+    """Train one factor for each level, ε ≈ factor · x_t, on data N(0, 1); then sample by DDIM over all levels.
+
+    DDPM would hide the mistake of the first step under the noise that it puts back.
+    """
     schedule = few_levels(timesteps)
     t = torch.randint(1, timesteps + 1, (pairs,))
     x_0, noise = torch.randn(2, pairs)
@@ -165,23 +161,16 @@ patient_h = patient(
 
 
 def sprites(
-    network: ContextUnet,
-    context_network: ContextUnet,
-    data: np.ndarray,
-    shape: tuple[int, ...] = SPRITES,
+    network: ContextUnet, data: np.ndarray, labels: np.ndarray, shape: tuple[int, ...] = SPRITES
 ) -> list[dict[str, Tensor]]:
     """What healthy and patients A to F draw, on the CPU, in rows for the gallery; ``data`` is uint8 (n, h, w, 3)."""
-    ours, context_network = (copy.deepcopy(one).cpu().eval() for one in (network, context_network))
+    ours = copy.deepcopy(network).cpu().eval()
+    given = (data, labels, shape)
     return [
-        {
-            "healthy": examine(healthy_network, ours, shape),
-            "A": examine(patient_a, copy.deepcopy(ours), shape),
-        },
+        {"healthy": examine(healthy_network, ours, shape), "A": examine(patient_a, copy.deepcopy(ours), shape)},
         {"B": examine(patient_b, unguarded(ours), shape), "C": examine(patient_c, ours, shape)},
-        {"healthy, perfect denoiser": examine(healthy_data, data, shape)}
-        | {"D": examine(patient_d, data, shape), "E": examine(patient_e, data, shape)},
-        {"healthy, asked for 0.9 hero": examine(healthy_label, context_network, HERO, shape)}
-        | {"F, asked for 0.9 hero": examine(patient_f, context_network, HERO, shape)},
+        {"healthy for D, E and F": examine(healthy_data, *given), "D": examine(patient_d, *given)},
+        {"E": examine(patient_e, *given), "F": examine(patient_f, *given)},
     ]
 
 

@@ -7,16 +7,16 @@ that this file is also a list of what goes wrong in practice. Do the exercises b
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from itertools import cycle
+from collections.abc import Callable, Iterator
+from itertools import cycle, pairwise
 from numbers import Integral
 
 import torch
 from torch import Tensor
 
 from diffusion_utilities import (
+    Guided,
     denoise_ddim,
-    denoise_dpm,
     linear_schedule,
     perturb_input,
     predict_x0,
@@ -32,23 +32,23 @@ A, AB = SCHEDULE.a_t, SCHEDULE.ab_t
 T = SCHEDULE.timesteps
 
 
-def _pictures(n: int) -> list[Tensor]:
+def pictures(n: int) -> list[Tensor]:
     return [torch.randn(4, 3, 8, 8) for _ in range(n)]
 
 
-def _whole(low: int, high: int) -> int:
+def whole(low: int, high: int) -> int:
     return int(torch.randint(low, high + 1, ()))
 
 
-def _between(low: float, high: float) -> float:
+def between(low: float, high: float) -> float:
     return low + (high - low) * float(torch.rand(()))
 
 
-def _levels(n: int) -> list[int]:
+def falling_levels(n: int) -> list[int]:
     """n falling levels, 20 to 60 apart and at least 200: no two shares are nearly equal, so that no mistake hides."""
-    levels = [_whole(200, 260)]
+    levels = [whole(200, 260)]
     for _ in range(n - 1):
-        levels.append(levels[-1] + _whole(20, 60))
+        levels.append(levels[-1] + whole(20, 60))
     return levels[::-1]
 
 
@@ -62,25 +62,36 @@ def _is_level(value: object) -> bool:
 
 
 def _judge_pairs(pairs: object, n: int, timesteps: int) -> None:
-    """Fail unless pairs is an even walk from ``timesteps`` to 0 in n steps; rounding up and down are both right."""
+    """Fail unless pairs is an even walk from ``timesteps`` to 0 in n steps, rounded in any way."""
     asked = f"for n = {n} and {timesteps} levels"
     if not isinstance(pairs, list | tuple):
-        fail("not a list", f"the result should be a list of pairs, it is a {type(pairs).__name__}.")
+        way = "" if not isinstance(pairs, Iterator) else ": list(…) around it makes one"
+        fail("not a list", f"the result should be a list of pairs, it is a {type(pairs).__name__}{way}.")
     if pairs and all(_is_level(one) for one in pairs):
-        fail(
-            "levels, not pairs",
-            f"{asked} the list holds single levels. Put each together with the one after it.",
-        )
+        message = f"{asked} the list holds single levels. Put each together with the one after it."
+        fail("levels, not pairs", message)
     if not pairs or not all(isinstance(pair, tuple | list) and len(pair) == 2 for pair in pairs):
         fail("not pairs", f"{asked} the result should be a list of {n} pairs (t, t_next).")
     if not all(_is_level(level) for pair in pairs for level in pair):
-        fail(
-            "not whole numbers",
-            f"{asked} the list has {pairs[0]}. Levels are places in a table: round them to int.",
-        )
+        message = f"{asked} the list has {pairs[0]}. Levels are places in a table: round them to int."
+        fail("not whole numbers", message)
     starts, ends = [int(t) for t, _ in pairs], [int(t_next) for _, t_next in pairs]
+    for diagnosis, found, sentence in _problems(starts, ends, n, timesteps):
+        if found:
+            fail(diagnosis, f"{asked} {sentence}")
+
+
+def _problems(starts: list[int], ends: list[int], n: int, timesteps: int) -> list[tuple[str, bool, str]]:
+    """What may be wrong with a walk: diagnosis, whether it is so, a sentence. The first that is so counts."""
     steps = [t - t_next for t, t_next in zip(starts, ends, strict=True)]
-    problems = [
+    divides, first = timesteps % n == 0, (starts[0], ends[0])
+    falls = all(t > t_next for t, t_next in pairwise(starts))
+    return [
+        (
+            "pairs turned round",
+            max(steps) < 0 and falls,
+            f"the pairs are turned round: {first}. The higher level comes first.",
+        ),
         (
             "counts upwards",
             starts[0] < starts[-1] or max(steps) < 0,
@@ -91,17 +102,25 @@ def _judge_pairs(pairs: object, n: int, timesteps: int) -> None:
             starts[0] == timesteps - 1,
             "the first level is T-1. x_T is at T; 0 is the clean picture.",
         ),
-        ("wrong start", starts[0] != timesteps, f"the first level is {starts[0]}."),
+        (
+            "wrong start",
+            starts[0] != timesteps,
+            f"the first level is {starts[0]}. It should be `timesteps`.",
+        ),
         (
             "runs below 0",
             min(ends) < 0,
             f"it goes to {min(ends)}: a negative index takes a table from its end.",
         ),
-        ("repeated level", 0 in steps, "a step leads from a level to itself."),
+        (
+            "repeated level",
+            0 in steps,
+            "a step leads from a level to itself. Is 0 in the list twice, or 498.99… cut off to 498? Round first.",
+        ),
         (
             "gap in the walk",
             ends[:-1] != starts[1:],
-            f"{pairs[:2]}: each pair must begin where the one before ends.",
+            f"the pairs begin at {starts[:2]} and end at {ends[:2]}: each must begin where the one before ends.",
         ),
         (
             "ends at 1",
@@ -109,31 +128,43 @@ def _judge_pairs(pairs: object, n: int, timesteps: int) -> None:
             "the last step ends at 1, where there is still noise. The clean picture is 0.",
         ),
         (
+            "last level left out",
+            ends[-1] > 0 and len(steps) < n and divides,
+            f"the last step ends at {ends[-1]}: 0 is left out. Mind that `range` leaves its end out.",
+        ),
+        (
             "ends above 0",
             ends[-1] != 0,
             f"the last step ends at {ends[-1]}. Is a fixed stride too short here?",
         ),
         (
-            "fixed stride",
-            len(pairs) != n,
-            f"there are {len(pairs)} steps. Is the stride T // n, with a rest?",
+            "fence post",
+            abs(len(steps) - n) == 1 and divides,
+            f"there are {len(steps)} steps. n steps have n+1 levels, the first and the last one counted.",
         ),
         (
-            "uneven",
-            max(steps) - min(steps) > 1,
+            "fixed stride",
+            len(steps) != n and not divides,
+            f"there are {len(steps)} steps. Is the stride T // n, with a rest?",
+        ),
+        (
+            "wrong number of steps",
+            len(steps) != n,
+            f"there are {len(steps)} steps.",
+        ),
+        (
+            "uneven",  # one level more is forgiven: int(419.99…) is 419
+            max(steps) - min(steps) > 2,
             f"the steps have {min(steps)} to {max(steps)} levels: make them even.",
         ),
     ]
-    for diagnosis, found, sentence in problems:
-        if found:
-            fail(diagnosis, f"{asked} {sentence}")
 
 
 @LAB.exercise("4.1", "The list of levels", stars=2, minutes=10)
 def check_step_pairs(my_step_pairs: Callable) -> str:
     """my_step_pairs(n, timesteps) → n pairs (t, t_next)."""
-    n = _whole(20, 30)  # it divides 20 n, and not 15 n + 3
-    for count, timesteps in ((n, 20 * n), (n, 15 * n + 3), (_whole(280, 320), T), (1, T), (T, T)):
+    n = whole(20, 30)  # it divides 20 n, and not 15 n + 3
+    for count, timesteps in ((n, 20 * n), (n, 15 * n + 3), (whole(280, 320), T), (1, T), (T, T)):
         _judge_pairs(call(my_step_pairs, count, timesteps), count, timesteps)
     return "n steps from T to 0, as even as whole numbers can be, also where n does not divide T."
 
@@ -141,13 +172,29 @@ def check_step_pairs(my_step_pairs: Callable) -> str:
 # --------------------------------------------------------------------------------------------------- 4.2 denoise_ddim
 
 
-def _ddim(x, t, t_prev, eps, eta, z, *, ab=AB, picture=torch.sqrt, divide=True, kept=None, fresh=None) -> Tensor:
-    """Equation (3), each part exchangeable: the root before x̂_0, its division, what is under the other root, and σ."""
+def _ddim(
+    x,
+    t,
+    t_prev,
+    eps,
+    eta,
+    z,
+    *,
+    ab=AB,
+    picture=torch.sqrt,
+    noise=torch.sqrt,
+    divide=True,
+    kept=None,
+    root=0.5,
+    fresh=None,
+) -> Tensor:
+    """Equation (3), each part exchangeable: the root before x̂_0, the noise taken out of it, its division, what is
+    under the other root, that root, and σ."""
     low, high = ab[t_prev], ab[t]
     sigma = eta * ((1 - low) / (1 - high) * (1 - high / low)).sqrt()
-    x0 = (x - (1 - high).sqrt() * eps) / (high.sqrt() if divide else 1)
+    x0 = (x - noise(1 - high) * eps) / (high.sqrt() if divide else 1)
     kept = kept(low, high, sigma) if kept else 1 - low - sigma**2
-    return picture(low) * x0 + kept.sqrt() * eps + (fresh(sigma) if fresh else sigma) * z
+    return picture(low) * x0 + kept**root * eps + (fresh(sigma) if fresh else sigma) * z
 
 
 DDIM_MISTAKES = {
@@ -166,6 +213,30 @@ DDIM_MISTAKES = {
     "sigma squared before z": (
         lambda *a: _ddim(*a, fresh=torch.square),
         "z is multiplied by σ²: it should be σ.",
+    ),
+    "missing square root in x_0": (
+        lambda *a: _ddim(*a, noise=lambda share: share),
+        "In x̂_0 the noise is multiplied by 1-ᾱ_t: is a square root missing?",
+    ),
+    "noise added": (
+        lambda *a: _ddim(*a, noise=lambda share: -share.sqrt()),
+        "In x̂_0 the predicted noise is added: it must be taken out.",
+    ),
+    "missing square root on the direction": (
+        lambda *a: _ddim(*a, root=1),
+        "ε_θ is multiplied by a variance: is the root over 1-ᾱ_prev-σ² missing?",
+    ),
+    "direction left out": (
+        lambda *a: _ddim(*a, kept=lambda low, high, sigma: 0 * low),
+        "The middle term is missing: the part of the predicted noise that is kept.",
+    ),
+    "sigma without its root": (
+        lambda x, t, p, eps, eta, z: _ddim(x, t, p, eps, eta * _ddim(0 * x, t, p, 0 * x, 1, 1).max(), z),
+        "σ has no square root: equation (4) has two.",
+    ),
+    "predicted noise in place of z": (
+        lambda *a: _ddim(*a[:5], a[3]),
+        "σ multiplies the predicted noise: it should be z, the fresh one.",
     ),
     "alpha for alpha-bar": (
         lambda *a: _ddim(*a, ab=A),
@@ -199,8 +270,8 @@ def check_denoise_ddim(my_denoise_ddim: Callable) -> str:
     """my_denoise_ddim(x, t, t_prev, pred_noise, eta, z) → x at level t_prev."""
 
     def draw() -> tuple[Tensor, int, int, Tensor, float, Tensor]:
-        x, pred_noise, z = _pictures(3)
-        return x, *_levels(2), pred_noise, _between(0.5, 0.9), z
+        x, pred_noise, z = pictures(3)
+        return x, *falling_levels(2), pred_noise, between(0.5, 0.9), z
 
     describe = strengths(x=0, pred_noise=3, z=5, t=1)
     compare(my_denoise_ddim, denoise_ddim, draw, DDIM_MISTAKES, describe, tolerance=1e-5)
@@ -241,9 +312,21 @@ NEEDED_MISTAKES = {
         lambda *a: _steps_needed(*a) - 1,
         "One too few: this is the last n that misses too much.",
     ),
+    "one step late": (
+        lambda *a: _steps_needed(*a) + 1,
+        "One too many: the n before is good enough already.",
+    ),
     "first n taken": (
         lambda *a: 1,
-        "Is std / s - 1 negative? Or is the comparison the wrong way round?",
+        "The first n is taken, whatever comes out. std / s - 1 is below 0: take abs. Then compare with <=.",
+    ),
+    "divided by the result": (
+        lambda s, bound: _steps_needed(s, 1 - 1 / (1 + bound)),
+        "The share is one of std: divide by s, not by what comes out.",
+    ),
+    "s not used": (
+        lambda s, bound: _steps_needed(0.25, bound),
+        "This is right for s = 0.25 only: s is an argument.",
     ),
     "not divided by s": (
         lambda s, bound: _steps_needed(s, bound / s),
@@ -263,10 +346,12 @@ NEEDED_MISTAKES = {
 @LAB.exercise("4.3", "How many steps are enough", stars=2, minutes=15)
 def check_steps_needed(my_steps_needed: Callable) -> str:
     """my_steps_needed(s, bound) → the smallest n for which DDIM's spread is off by no more than bound · s."""
-    wanted = cycle(torch.randperm(3).add(6).tolist())  # n = 6, 7, 8 in some order
+    # far apart, so that no two mistakes give the same three answers by chance
+    wanted = cycle([(0.3, 6), (0.38, 8), (0.46, 7)])
 
     def draw() -> tuple[float, float]:
-        s, n = _between(0.42, 0.5), next(wanted)
+        s, n = next(wanted)
+        s += between(0, 0.04)
         # half-way, so that a measurement with samples finds n as well
         return s, (_error(n - 1, s) + _error(n, s)) / 2
 
@@ -295,7 +380,7 @@ def _arc(a: Tensor | float, b: Tensor | float, u: float, omega: Tensor) -> Tenso
 SLERP_MISTAKES = {
     "straight line": (
         torch.lerp,
-        "This is the straight line, (1-u) a + u b. In its middle the noise is too weak.",
+        "This is the straight line, (1-u) a + u b. In its middle the noise is too weak. Are the sines missing?",
     ),
     "line made longer": (
         lambda a, b, u: torch.lerp(a, b, u) * a.norm() / torch.lerp(a, b, u).norm(),
@@ -308,6 +393,34 @@ SLERP_MISTAKES = {
     "division forgotten": (
         lambda a, b, u: slerp(a, b, u) * _angle(a, b).sin(),
         "The division by sin Ω is missing.",
+    ),
+    "only b divided": (
+        lambda a, b, u: slerp(a, b, u) + ((1 - u) * _angle(a, b)).sin() * (1 - 1 / _angle(a, b).sin()) * a,
+        "Only the second term is divided by sin Ω: set parentheses round the sum.",
+    ),
+    "divided by the angle": (
+        lambda a, b, u: slerp(a, b, u) * _angle(a, b).sin() / _angle(a, b),
+        "Divided by Ω: it should be sin Ω.",
+    ),
+    "cosine taken for the angle": (
+        lambda a, b, u: _arc(a, b, u, _angle(a, b).cos()),
+        "This is cos Ω in the place of Ω: acos is missing.",
+    ),
+    "asin for acos": (
+        lambda a, b, u: _arc(a, b, u, _angle(a, b).cos().asin()),
+        "asin of cos Ω is not the angle: take acos.",
+    ),
+    "cosines for sines": (
+        lambda a, b, u: (((1 - u) * _angle(a, b)).cos() * a + (u * _angle(a, b)).cos() * b) / _angle(a, b).sin(),
+        "The weights are sines, not cosines.",
+    ),
+    "sine before the product": (
+        lambda a, b, u: (math.sin(1 - u) * a + math.sin(u) * b) * _angle(a, b) / _angle(a, b).sin(),
+        "The sine is taken of u, and then multiplied: it is the sine of the product, sin(uΩ).",
+    ),
+    "one length only": (
+        lambda a, b, u: _arc(a, b, u, ((a * b).sum() / a.norm() ** 2).acos()),
+        "a·b is divided by |a| twice: it should be |a| and |b|.",
     ),
     "quarter circle": (
         lambda a, b, u: _arc(a, b, u, torch.tensor(torch.pi / 2)),
@@ -333,6 +446,14 @@ SLERP_MISTAKES = {
         lambda a, b, u: _arc(a, b, u, _angle(a, b, -1)),
         "A picture is one vector: sum over all values.",
     ),
+    "angle column by column": (
+        lambda a, b, u: _arc(a, b, u, _angle(a, b, 1)),
+        "A picture is one vector: sum over all values, not along axis 1.",
+    ),
+    "angle pixel by pixel": (
+        lambda a, b, u: _arc(a, b, u, _angle(a, b, 0)),
+        "A picture is one vector: sum over all values, not over the colours of each pixel.",
+    ),
 }
 
 
@@ -344,10 +465,10 @@ def check_slerp(my_slerp: Callable) -> str:
         a, across = (one / one.norm() for one in torch.randn(2, 3, 8, 8))
         across = across - (a * across).sum() * a
         # 60.3° to 62.2°: at 90° some mistakes do not show, and taken for radians, these are far from a multiple of π
-        omega = _between(1.053, 1.085)
+        omega = between(1.053, 1.085)
         b = math.cos(omega) * a + math.sin(omega) * across / across.norm()
         # nor may the lengths be equal
-        return _between(0.5, 0.7) * a, _between(0.75, 0.95) * b, _between(0.15, 0.4)
+        return between(0.5, 0.7) * a, between(0.75, 0.95) * b, between(0.15, 0.4)
 
     compare(my_slerp, slerp, draw, SLERP_MISTAKES, strengths(a=0, b=1), tolerance=3e-4)
     return "the arc: it begins at a, ends at b, and keeps the length of noise on the way."
@@ -371,7 +492,7 @@ def _climb(model: Callable, x: Tensor, n: int, *, walk=list, ask=None, clean=Non
     return x
 
 
-def _exact(m: float, s: float) -> Callable:
+def _exact(m: float | Tensor, s: float) -> Callable:
     """The exact denoiser for N(m, s²). A level outside 0 … T counts as the nearest, so that no mistake is a crash."""
 
     def model(x: Tensor, t: Tensor | float, c: Tensor | None = None) -> Tensor:
@@ -380,6 +501,13 @@ def _exact(m: float, s: float) -> Callable:
         return (1 - ab).sqrt() * (x - ab.sqrt() * m) / (ab * s**2 + 1 - ab)
 
     return model
+
+
+def _fail_if_random(function: Callable, args: tuple) -> None:
+    first, second = call(function, *args), call(function, *args)
+    if isinstance(first, Tensor) and first.isfinite().all() and difference(second, first, tolerance=1e-3):
+        message = "two calls give different results: is fresh noise added? Use the predicted noise."
+        fail("fresh noise", message)
 
 
 ENCODE_MISTAKES = {
@@ -415,6 +543,10 @@ ENCODE_MISTAKES = {
         lambda *a: _climb(*a, clean=lambda *_: 0),
         "First take the noise out of x, with predict_x0.",
     ),
+    "one large step": (
+        lambda model, x, n: _climb(model, x, 1),
+        "This is one step from 0 to T: walk, in n steps.",
+    ),
     "last level left out": (
         lambda *a: _climb(*a, walk=lambda up: up[:-1]),
         "The last step, up to T, is missing.",
@@ -431,246 +563,109 @@ def check_encode(my_encode: Callable) -> str:
     """my_encode(model, x_0, n) → x_T, which DDIM leads back to x_0."""
 
     def draw() -> tuple[Callable, Tensor, int]:
-        m, s = _between(0.2, 0.5), _between(0.3, 0.6)
-        return _exact(m, s), m + s * torch.randn(4, 3, 8, 8), _whole(6, 30)
+        m, s = between(0.2, 0.5), between(0.3, 0.6)
+        return _exact(m, s), m + s * torch.randn(4, 3, 8, 8), whole(6, 30)
 
-    args = draw()
-    first, second = call(my_encode, *args), call(my_encode, *args)
-    if isinstance(first, Tensor) and first.isfinite().all() and difference(second, first, tolerance=1e-3):
-        fail(
-            "fresh noise",
-            "two calls give different results: is fresh noise added? Use the predicted noise.",
-        )
+    _fail_if_random(my_encode, draw())
     compare(my_encode, encode, draw, ENCODE_MISTAKES)
     return "DDIM upwards: guess the clean picture, noise it to the next level with the predicted noise."
 
 
-# ------------------------------------------------------------------------------------------- 4.6 to 4.8: second order
+# ----------------------------------------------------------------------------------------------------------- 4.6 edit
 
 
-def _half_log_snr(t: int) -> Tensor:
-    return 0.5 * (AB[t] / (1 - AB[t])).log()
+@torch.no_grad()
+def edit(model: Callable, x_0: Tensor, old: Tensor, new: Tensor, w: float, n: int) -> Tensor:
+    """Sprites x_0 (n, 3, h, w) edited: up to their noise with the context ``old``, down with ``new`` and guidance w."""
+    return _edit(model, x_0, old, new, w, n)
 
 
-def _share(h: Tensor) -> Tensor:
-    """Where in the step the guess has its mean: half-way if the step is short, later if it is long."""
-    return 1 / (1 - (-h).exp()) - 1 / h
+def _edit(model, x_0, old, new, w, n, *, up=1.0, start=None, eta=0.0, steps_down=None, scale=T) -> Tensor:
+    """The edit, each part exchangeable: guidance on the way up, what comes of it, η, the steps down, and t's unit."""
+    x = encode(lambda x, t: Guided(model, up)(x, t, old), x_0, n)
+    x = start(x) if start else x
+    for t, t_prev in step_pairs(steps_down or n, T):
+        x = denoise_ddim(x, t, t_prev, Guided(model, w)(x, t / scale, new), eta)
+    return x
 
 
-def _dpm(
-    x,
-    t,
-    t_prev,
-    x0,
-    before,
-    *,
-    lam=_half_log_snr,
-    sign=1,
-    gain=lambda r, h: _share(h) / r,
-    power=0.5,
-) -> Tensor:
-    """Equation (10), each part exchangeable: λ, the sign in the exponent, ρ/r, the root of the ratio before x."""
-    h = lam(t_prev) - lam(t)
-    d = x0 + gain((lam(t) - lam(before[0])) / h, h) * (x0 - before[1])
-    return ((1 - AB[t_prev]) / (1 - AB[t])) ** power * x + AB[t_prev].sqrt() * (1 - (-sign * h).exp()) * d
+def _exact_by_class(means: Tensor, s: float) -> Callable:
+    """The exact denoiser for classes N(means[k], s²); without a context, or with zeros, for their common mean."""
+    middle = float(means.mean())
+
+    def model(x: Tensor, t: Tensor | float, c: Tensor | None = None) -> Tensor:
+        if c is None:
+            return _exact(middle, s)(x, t)
+        m = middle + c.to(x) @ (means - middle)
+        return _exact(m.reshape(-1, 1, 1, 1), s)(x, t)
+
+    return model
 
 
-DPM_MISTAKES = {
-    "r upside down": (
-        lambda *a: _dpm(*a, gain=lambda r, h: r * _share(h)),
-        "r is upside down: it is λ_t - λ_before over h.",
+EDIT_MISTAKES = {
+    "contexts swapped": (
+        lambda model, x, old, new, *a: _edit(model, x, new, old, *a),
+        "The contexts are swapped: up with `old`, down with `new`.",
     ),
-    "sign of h": (
-        lambda *a: _dpm(*a, sign=-1, gain=lambda r, h: -_share(-h) / r),
-        "h is λ_prev - λ_t, and positive: λ grows on the way down.",
+    "old on the way down": (
+        lambda model, x, old, new, *a: _edit(model, x, old, old, *a),
+        "The way down asks for `old` again: nothing is edited.",
     ),
-    "sign in the exponent": (
-        lambda *a: _dpm(*a, sign=-1),
-        "The exponent is -h: 1 - e^-h lies between 0 and 1.",
+    "new on the way up": (
+        lambda model, x, old, new, *a: _edit(model, x, new, new, *a),
+        "The way up asks for `new`. The sprite is what `old` says: encode it as that.",
     ),
-    "carried to the end": (
-        lambda *a: _dpm(*a, gain=lambda r, h: 1 / r),
-        "The correction is too large: D is the mean of the guess over the step, hence ρ/r. You carried it to the end.",
+    "no context on the way up": (
+        lambda model, x, old, *a: _edit(model, x, None, *a),
+        "The way up has no context: give the model `old`.",
     ),
-    "carried half-way": (
-        lambda *a: _dpm(*a, gain=lambda r, h: 1 / (2 * r)),
-        "Nearly: you took the guess half-way, as the paper does. The weight e^λ grows on the way, so ρ is above 1/2.",
+    "no context on the way down": (
+        lambda model, x, old, new, *a: _edit(model, x, old, None, *a),
+        "The way down has no context: give the model `new`.",
     ),
-    "correction subtracted": (
-        lambda *a: _dpm(*a, gain=lambda r, h: -_share(h) / r),
-        "The correction goes the wrong way: it is x̂_0 minus the one before, and r is positive.",
+    "guidance forgotten": (
+        lambda *a: _edit(*a[:4], 1.0, a[5]),
+        "This is w = 1 on the way down: ask `Guided(model, w)`.",
     ),
-    "step before ignored": (
-        lambda *a: _dpm(*a, gain=lambda r, h: 0),
-        "This is DDIM's step, of first order: D = x̂_0 is right only where there is no step before.",
+    "guidance on the way up": (
+        lambda *a: _edit(*a, up=a[4]),
+        "The way up is guided, too: there the model is asked as it is.",
     ),
-    "lambda without the half": (
-        lambda *a: _dpm(*a, lam=lambda t: 2 * _half_log_snr(t)),
-        "λ is twice too large: it is ln(√ᾱ / √(1-ᾱ)), with roots, so half of ln(ᾱ / (1-ᾱ)).",
+    "guidance on the wrong way": (
+        lambda *a: _edit(*a[:4], 1.0, a[5], up=a[4]),
+        "The way up is guided, and the way down is not: it should be the other way round.",
     ),
-    "noise ratio upside down": (
-        lambda *a: _dpm(*a, power=-0.5),
-        "x is multiplied by σ_t / σ_prev: turn it round.",
+    "not encoded": (
+        lambda model, x, *a: _edit(model, x, *a, start=lambda _: x),
+        "The way down begins at the sprite itself, not at its noise.",
     ),
-    "missing square root": (
-        lambda *a: _dpm(*a, power=1),
-        "x is multiplied by a ratio of variances: σ is √(1-ᾱ).",
+    "only the way up": (
+        lambda model, x, old, new, w, n: encode(lambda x, t: model(x, t, old), x, n),
+        "This is the noise: the way down is missing.",
     ),
-}
-
-
-@LAB.exercise("4.6", "A step of second order", stars=3, minutes=15)
-def check_denoise_dpm(my_denoise_dpm: Callable) -> str:
-    """my_denoise_dpm(x, t, t_prev, x0_pred, before) → x at level t_prev; before is None or (level, x̂_0 there)."""
-
-    def draw() -> tuple[Tensor, int, int, Tensor, tuple[int, Tensor]]:
-        x, x0_pred, x0_before = _pictures(3)
-        t_before, t, t_prev = _levels(3)
-        return x, t, t_prev, x0_pred, (t_before, x0_before)
-
-    def describe(args: tuple, got: Tensor, expected: Tensor) -> str | None:
-        return strengths(x=0, x0_pred=3, x0_before=4, t=1)((*args[:4], args[4][1]), got, expected)
-
-    compare(my_denoise_dpm, denoise_dpm, draw, DPM_MISTAKES, describe)
-    x, t, t_prev, x0_pred, before = draw()
-    if problem := difference(call(my_denoise_dpm, x, t, t_prev, x0_pred, None), denoise_dpm(x, t, t_prev, x0_pred)):
-        fail("first step", f"with before = None, D is x̂_0: {problem[1]}")
-    if problem := difference(call(my_denoise_dpm, x, t, 0, x0_pred, before), x0_pred):
-        fail(
-            "last step",
-            f"to t_prev = 0 the result should be x0_pred itself. There h is infinite: {problem[1]}",
-        )
-    return "D is the mean of the guess over the step; at the first and the last step it is x̂_0 as it is."
-
-
-def _order(n_1: int, error_1: float, n_2: int, error_2: float) -> float:
-    return math.log(error_1 / error_2) / math.log(n_2 / n_1)
-
-
-ORDER_MISTAKES = {
-    "minus sign": (
-        lambda *a: -_order(*a),
-        "The line falls, so its slope is negative. The order is -slope.",
-    ),
-    "no logarithm": (
-        lambda n, e, n_2, e_2: e / e_2,
-        "This is how many times the error falls. Take logarithms.",
-    ),
-    "steps taken to double": (
-        lambda n, e, n_2, e_2: math.log2(e / e_2),
-        "This is right where n_2 is twice n_1. Divide by the logarithm of n_2 / n_1.",
-    ),
-    "steps without their logarithm": (
-        lambda n, e, n_2, e_2: math.log(e / e_2) / (n_2 - n),
-        "The steps need a logarithm as well: C / n^p is a straight line only where both axes are logarithmic.",
-    ),
-    "upside down": (
-        lambda *a: 1 / _order(*a),
-        "Upside down: the logarithm of the errors belongs above.",
-    ),
-    "rounded": (
-        lambda *a: round(_order(*a)),
-        "Is it rounded? Measured orders are no whole numbers: leave it.",
+    "t in place of t/T": (
+        lambda *a: _edit(*a, scale=1),
+        "On the way down the model wants t/T, up to 1.",
     ),
 }
 
 
-@LAB.exercise("4.7", "The order of a solver", stars=2, minutes=10)
-def check_order(my_order: Callable) -> str:
-    """my_order(n_1, error_1, n_2, error_2) → p, if the error is C / n^p."""
+@LAB.exercise("4.6", "Edit a sprite", stars=2, minutes=10)
+def check_edit(my_edit: Callable) -> str:
+    """my_edit(model, x_0, old, new, w, n) → x_0 as `new` would have it."""
 
-    def draw() -> tuple[int, float, int, float]:
-        n_1, scale, p = _whole(4, 30), _between(1, 3), _whole(1, 3) + _between(0.15, 0.35)
-        n_2 = int(n_1 * _between(2.5, 6))
-        return n_1, scale / n_1**p, n_2, scale / n_2**p
+    def draw() -> tuple[Callable, Tensor, Tensor, Tensor, float, int]:
+        means, s = 0.4 * torch.randn(5), between(0.3, 0.5)
+        k, j = torch.randperm(5)[:2].tolist()
+        means[j] = means[k] + 0.5  # so that the edit changes something
+        old, new = torch.eye(5)[[k] * 4], torch.eye(5)[[j] * 4]
+        x_0 = means[k] + s * torch.randn(4, 3, 8, 8)
+        return _exact_by_class(means, s), x_0, old, new, between(1.7, 3), whole(8, 20)
 
-    compare(my_order, _order, draw, ORDER_MISTAKES, tolerance=1e-3)
-    return "the slope on logarithmic axes: order 2 means a quarter of the error for twice the steps."
-
-
-def _fresh(
-    t,
-    t_prev,
-    x0,
-    before,
-    z,
-    *,
-    gain=lambda r, h: 1 / r,
-    share=0.5,
-    root=0.5,
-    level=lambda t, t_prev: t_prev,
-):
-    """Equation (11) for η = ∞, each part exchangeable: ρ/r, both roots, the level of the noise."""
-    h = _half_log_snr(t_prev) - _half_log_snr(t)
-    d = x0 + gain((_half_log_snr(t) - _half_log_snr(before[0])) / h, h) * (x0 - before[1])
-    return AB[t_prev] ** share * d + (1 - AB[level(t, t_prev)]) ** root * z
+    _fail_if_random(my_edit, draw())
+    compare(my_edit, edit, draw, EDIT_MISTAKES)
+    return "up with what the sprite is, down with what it should be: the noise is kept, the class is not."
 
 
-FRESH_MISTAKES = {
-    "r upside down": (
-        lambda *a: _fresh(*a, gain=lambda r, h: r),
-        "r is upside down: it is λ_t - λ_before over h.",
-    ),
-    "carried half-way": (
-        lambda *a: _fresh(*a, gain=lambda r, h: 1 / (2 * r)),
-        "You took the guess half-way. With η = ∞ nothing older counts: ρ = 1, the end of the step.",
-    ),
-    "rho of eta = 0": (
-        lambda *a: _fresh(*a, gain=lambda r, h: _share(h) / r),
-        "This ρ is that of η = 0. With η = ∞ it is 1: the end of the step.",
-    ),
-    "correction subtracted": (
-        lambda *a: _fresh(*a, gain=lambda r, h: -1 / r),
-        "The correction goes the wrong way: it is x̂_0 minus the one before, and r is positive.",
-    ),
-    "step before ignored": (
-        lambda *a: _fresh(*a, gain=lambda r, h: 0),
-        "D = x̂_0 is right only where there is no step before.",
-    ),
-    "picture without its weight": (
-        lambda *a: _fresh(*a, share=0),
-        "D needs its weight: at t_prev it counts √ᾱ_prev.",
-    ),
-    "missing square root on the picture": (
-        lambda *a: _fresh(*a, share=1),
-        "D is multiplied by √ᾱ_prev, with a root.",
-    ),
-    "missing square root on the noise": (
-        lambda *a: _fresh(*a, root=1),
-        "z is multiplied by a standard deviation.",
-    ),
-    "noise of level t": (
-        lambda *a: _fresh(*a, level=lambda t, _: t),
-        "This is the noise of level t, not of t_prev.",
-    ),
-}
-
-
-@LAB.exercise("4.8", "All noise fresh", stars=2, minutes=10)
-def check_denoise_fresh(my_denoise_fresh: Callable) -> str:
-    """my_denoise_fresh(t, t_prev, x0_pred, before, z) → x at level t_prev; before is None or (level, x̂_0 there)."""
-
-    def exact(t: int, t_prev: int, x0_pred: Tensor, before: tuple[int, Tensor] | None, z: Tensor) -> Tensor:
-        return denoise_dpm(torch.zeros_like(z), t, t_prev, x0_pred, before, eta=math.inf, z=z)
-
-    def draw() -> tuple[int, int, Tensor, tuple[int, Tensor], Tensor]:
-        x0_pred, x0_before, z = _pictures(3)
-        t_before, t, t_prev = _levels(3)
-        return t, t_prev, x0_pred, (t_before, x0_before), z
-
-    def describe(args: tuple, got: Tensor, expected: Tensor) -> str | None:
-        return strengths(x0_pred=2, x0_before=3, z=4, t=0)((*args[:3], args[3][1], args[4]), got, expected)
-
-    compare(my_denoise_fresh, exact, draw, FRESH_MISTAKES, describe)
-    t, t_prev, x0_pred, before, z = draw()
-    if problem := difference(call(my_denoise_fresh, t, t_prev, x0_pred, None, z), exact(t, t_prev, x0_pred, None, z)):
-        fail("first step", f"with before = None, D is x̂_0: {problem[1]}")
-    if problem := difference(call(my_denoise_fresh, t, 0, x0_pred, before, z), x0_pred):
-        fail(
-            "last step",
-            f"to t_prev = 0 the result should be x0_pred itself, without noise: {problem[1]}",
-        )
-    return "the guess at the end of the step, noised anew to t_prev."
-
-
-__all__ = ["LAB", "progress", "yours", *(f"check_{name}" for name in LAB.exercises)]
+# exercise 4.6 builds on encode
+__all__ = ["LAB", "encode", "progress", "yours", *(f"check_{name}" for name in LAB.exercises)]

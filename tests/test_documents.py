@@ -202,8 +202,8 @@ def test_lab_2_says_of_bf16_what_was_measured():
         assert rf"${error['mean']:.3f} \\pm {error['std']:.3f}$ {words}" in lab
 
 
-def test_lab_4_quotes_its_own_table_of_seconds():
-    cells = json.loads((ROOT / "L4_FastSampling" / "L4_FastSampling.ipynb").read_text(encoding="utf-8"))["cells"]
+def test_solvers_quotes_its_own_table_of_seconds():
+    cells = json.loads((ROOT / "going_further" / "solvers.ipynb").read_text(encoding="utf-8"))["cells"]
     prose = next(text for cell in cells if (text := "".join(cell["source"])).startswith("FSD says what you get"))
     outputs = [output.get("data", {}) for cell in cells for output in cell.get("outputs", [])]
     tables = ["".join(data["text/markdown"]) for data in outputs if "text/markdown" in data]
@@ -223,7 +223,7 @@ def test_frontier_agrees_with_the_figures_measured_elsewhere_and_falls_from_one_
     for name, (_, counts, _) in FRONTIER.items():
         assert list(frontier[name]) == [str(n) for n in counts]
         means = [frontier[name][str(n)]["mean"] for n in counts if name != "DPM-Solver++, η = ∞" or n <= 15]
-        # but with η = ∞ many steps are too many (Lab 4, section 10)
+        # but with η = ∞ many steps are too many (solvers.ipynb, section 3)
         assert means == sorted(means, reverse=True)
 
 

@@ -353,7 +353,7 @@ WRONG = {
         "levels along the height": lambda x, t, e: mix(x, ab_t[t].unsqueeze(1), e),
         "level t-1": lambda x, t, e: noised(x, t - 1, e),
         "noise of its own": lambda x, t, e: noised(x, t, torch.randn_like(x)),
-        "wrong values": lambda x, t, e: mix(x, column(1 - b_t, t), e),
+        "wrong values": lambda x, t, e: mix(x, column(b_t, t), e),
         "wrong shape": lambda x, t, e: mix(x, ab_t[t][:, None, None, None, None], e),
     },
     "noise_variance": {
@@ -377,7 +377,7 @@ WRONG = {
         "softmax along the wrong axis": posterior_wrong_axis,
         "likeliest sprite": most_probable,
         "underflow": posterior_by_exp,
-        "wrong values": lambda x_t, t, sprites: sprites.mean(dim=0).expand_as(x_t),
+        "wrong values": lambda x_t, t, sprites: posterior(x_t, t, 2 * sprites),
         "wrong shape": lambda x_t, t, sprites: posterior(x_t, t, sprites).flatten(1),
         "not a tensor": lambda x_t, t, sprites: (posterior(x_t, t, sprites), None),
     },
@@ -428,7 +428,8 @@ WRONG = {
         "model changed": average_of_the_model,
         "hangs on the graph": average_in_the_graph,
         "nothing returned": average_without_return,
-        "wrong values": average(lambda a, c, d: a.copy_((a + c) / 2)),
+        "plain mean": average(lambda a, c, d: a.copy_((a + c) / 2)),
+        "wrong values": average(lambda a, c, d: a.lerp_(c, (1 - d) / 2)),
     },
     "training_step": {
         "not cleared": training(*RIGHT_ORDER[1:]),
@@ -452,10 +453,384 @@ WRONG = {
         "compared with x_t": lambda model, x, t, noise: F.mse_loss(guess(model, x, t, noise), mix(x, ab_t[t], noise)),
         "root mean square": lambda *a: picture_error(*a) ** 0.5,
         "sum in place of mean": lambda *a: (guess(*a) - a[1]).square().sum(),
-        "wrong values": lambda *a: (guess(*a) - a[1]).abs().mean(),
+        "not squared": lambda *a: (guess(*a) - a[1]).abs().mean(),
+        "wrong values": lambda *a: 0.7 * picture_error(*a),
         "not a number": lambda *a: (guess(*a) - a[1]).square().mean(dim=(1, 2, 3)),
     },
 }
+
+
+# More of each kind, as learners write them: (exercise, diagnosis or "" where it is right, submission)
+
+
+def perturb_in_numpy(x, t, noise):
+    ab = ab_t.numpy()[t.numpy()].reshape(-1, 1, 1, 1)
+    return torch.tensor(np.sqrt(ab) * x.numpy() + np.sqrt(1 - ab) * noise.numpy())
+
+
+def perturb_in_place(x, t, noise):
+    x_t = x.clone()
+    for i in range(x.shape[0]):
+        x_t[i].mul_(ab_t[t[i]].sqrt()).add_(noise[i], alpha=float((1 - ab_t[t[i]]).sqrt()))
+    return x_t
+
+
+def perturb_changing_x(x, t, noise):
+    x *= column(ab_t, t).sqrt()
+    return x + column(1 - ab_t, t).sqrt() * noise
+
+
+def one_pixel(perturb, x, t, n=1000):
+    return perturb(x.repeat(n, 1, 1, 1), t, torch.randn(n, *x.shape[1:]))[:, 0, 0, 0].var().item()
+
+
+def variance_by_formula(perturb, x, t):
+    x_t = perturb(x.expand(1000, *x.shape[1:]), t, torch.randn(1000, *x.shape[1:])).numpy()
+    return np.mean(np.mean(x_t**2, axis=0) - np.mean(x_t, axis=0) ** 2)
+
+
+def variance_in_a_loop(perturb, x, t, noise=None):
+    kept = []
+    for _ in range(500):
+        kept.append(perturb(x, t, torch.randn_like(x) if noise is None else noise(x)))
+    return torch.cat(kept).var(0).mean()
+
+
+def measured(reduce, n=1000):
+    """What ``reduce`` makes of n noisy copies."""
+    return lambda perturb, x, t: reduce(perturb(x.expand(n, -1, -1, -1), t, torch.randn(n, *x.shape[1:])))
+
+
+def posterior_in_numpy(x_t, t, sprites):
+    flat, ab = sprites.flatten(1).numpy(), float(ab_t[t])
+    d = ((x_t.flatten(1).numpy()[:, None] - ab**0.5 * flat[None]) ** 2).sum(-1) / (2 * (1 - ab))
+    p = np.exp(d.min(axis=1, keepdims=True) - d)
+    return torch.tensor(p / p.sum(axis=1, keepdims=True) @ flat, dtype=torch.float32).view_as(x_t)
+
+
+def posterior_scaled_up(x_t, t, sprites, variance=lambda ab: (1 - ab) / ab):
+    flat, ab = sprites.flatten(1), ab_t[t]
+    d = torch.cdist(x_t.flatten(1) / ab.sqrt(), flat).square()
+    return (torch.softmax(-d / (2 * variance(ab)), dim=-1) @ flat).reshape(x_t.shape)
+
+
+def posterior_of_axes(x_t, t, sprites, reduce=torch.sum, p=2):
+    d = reduce((x_t[:, None] - ab_t[t].sqrt() * sprites[None]).abs() ** p, dim=(2, 3, 4))
+    return torch.einsum("ij,jchw->ichw", (-d / (2 * (1 - ab_t[t]))).softmax(1), sprites)
+
+
+def unnormalised(x_t, t, sprites):
+    d = torch.cdist(x_t.flatten(1), ROOT[t] * sprites.flatten(1)) ** 2
+    return (torch.exp(-d / (2 * (1 - ab_t[t]))) @ sprites.flatten(1)).view_as(x_t)
+
+
+def posterior_noise(x_t, t, sprites):
+    return (x_t - ROOT[t] * posterior(x_t, t, sprites)) / STRENGTH[t]
+
+
+def named_with(distance, n=10_000, noise=torch.randn, x_0=lambda a, b: a):
+    def my_share_named(a, b, t):
+        x_t = mix(x_0(a, b), ab_t[t], noise((n, *a.shape)))
+        return (distance(x_t - ROOT[t] * a) < distance(x_t - ROOT[t] * b)).float().mean().item()
+
+    return my_share_named
+
+
+def squares(x):
+    return x.square().sum(dim=(1, 2, 3))
+
+
+def half_rooted(a, b, t):
+    x_t = ab_t[t] * a + STRENGTH[t] * torch.randn(10_000, *a.shape)
+    return (squares(x_t - ROOT[t] * a) < squares(x_t - ROOT[t] * b)).float().mean()
+
+
+def named_by_dot_product(a, b, t):
+    """The square of x_t is the same on both sides."""
+    x_t = mix(a, ab_t[t], torch.randn(10_000, *a.shape))
+    scores = [ROOT[t] * (x_t * s).sum(dim=(1, 2, 3)) - ab_t[t] * s.square().sum() / 2 for s in (a, b)]
+    return int((scores[0] > scores[1]).sum()) / 10_000
+
+
+def named_by_softmax(a, b, t):
+    x_t = mix(a, ab_t[t], torch.randn(10_000, *a.shape)).flatten(1)
+    d = torch.stack([(x_t - ROOT[t] * s.flatten()).square().sum(1) for s in (a, b)], dim=1)
+    return ((-d / (2 * (1 - ab_t[t]))).softmax(1)[:, 0] > 0.5).numpy().mean()
+
+
+def loss_in_a_loop(model, x):
+    t = torch.tensor(np.random.randint(1, T + 1, size=len(x)))
+    eps = torch.randn(x.size())
+    out = model(noised(x, t, eps), t.float() / T)
+    return torch.mean((eps - out) ** 2)
+
+
+def loss_of_float_levels(model, x):
+    t = torch.randint(1, T + 1, (len(x),)).float()
+    eps = torch.randn_like(x)
+    return F.mse_loss(model(noised(x, t.long(), eps), t / T), eps)
+
+
+def looped(model, x):
+    total = 0.0
+    for picture in x[:50]:
+        total = total + loss()(model, picture[None])
+    return total / 50
+
+
+def average_shared(ema_model, model, decay):
+    for a, c in zip(ema_model.parameters(), model.parameters(), strict=True):
+        a.data.mul_(decay).add_(c.data, alpha=1 - decay)
+    for a, c in zip(ema_model.buffers(), model.buffers(), strict=True):
+        a.data = c.data
+    return ema_model
+
+
+def average_by_name(ema_model, model, decay):
+    current, buffers = dict(model.named_parameters()), dict(model.named_buffers())
+    with torch.no_grad():
+        for name, p in ema_model.named_parameters():
+            p.copy_(decay * p + (1 - decay) * current[name])
+        for name, b in ema_model.named_buffers():
+            b.copy_(buffers[name])
+    return ema_model
+
+
+def average_of_modules(ema_model, model, decay):
+    """Goes through the network and its parts, and so moves everything twice."""
+    with torch.no_grad():
+        for old, new in zip(ema_model.modules(), model.modules(), strict=True):
+            for a, c in zip(old.parameters(), new.parameters(), strict=True):
+                a.lerp_(c, 1 - decay)
+            for a, c in zip(old.buffers(), new.buffers(), strict=True):
+                a.copy_(c)
+    return ema_model
+
+
+def average_then_load(ema_model, model, decay):
+    average(buffers=lambda a, c, d: None)(ema_model, model, decay)
+    ema_model.load_state_dict(model.state_dict())
+    return ema_model
+
+
+def clip_values(s):
+    torch.nn.utils.clip_grad_value_(s.model.parameters(), 1.0)
+
+
+def clip_each(s):
+    for p in s.model.parameters():
+        torch.nn.utils.clip_grad_norm_(p, 1.0)
+
+
+def normalise(s):
+    size = torch.cat([p.grad.flatten() for p in s.model.parameters()]).norm()
+    for p in s.model.parameters():
+        p.grad /= size
+
+
+def clear_model(s):
+    s.model.zero_grad(set_to_none=False)
+
+
+def average_by_the_rest(s):
+    average()(s.ema_model, s.model, 1 - s.decay)
+
+
+def with_time(time):
+    return lambda model, x, t, noise: picture_error(model, x, t, noise, time=time(t))
+
+
+def error_of(guessed):
+    """The mean squared error of a guess from x_t, the prediction, ᾱ."""
+
+    def my_picture_error(model, x, t, noise):
+        x_t = mix(x, ab_t[t], noise)
+        with torch.no_grad():
+            return float(((guessed(x_t, model(x_t, t / T), ab_t[t]) - x) ** 2).mean())
+
+    return my_picture_error
+
+
+def right_guess(x_t, pred, ab):
+    return (x_t - (1 - ab).sqrt() * pred) / ab.sqrt()
+
+
+def clean_picture(model, x, t, noise):
+    return (right_guess(mix(x, ab_t[t], noise), model(x, t / T), ab_t[t]) - x).square().mean()
+
+
+def error_by_numpy(model, x, t, noise):
+    return np.square(guess(model, x, t, noise).numpy() - x.numpy()).mean()
+
+
+def error_by_pictures(model, x, t, noise):
+    errors = [picture_error(model, x[i : i + 1], t, noise[i : i + 1]) for i in range(len(x))]
+    return sum(errors) / len(errors)
+
+
+MORE = {
+    "perturb_input": [
+        ("", perturb_in_numpy),
+        ("", perturb_in_place),
+        ("", lambda x, t, e: torch.einsum("n,nchw->nchw", ROOT[t], x) + torch.einsum("n,nchw->nchw", STRENGTH[t], e)),
+        ("", lambda x, t, e: torch.lerp(x * 0, x, ROOT[t].view(-1, 1, 1, 1)) + e * STRENGTH[t].view(-1, 1, 1, 1)),
+        ("", lambda x, t, e: (x.permute(1, 2, 3, 0) * ROOT[t] + e.permute(1, 2, 3, 0) * STRENGTH[t]).movedim(3, 0)),
+        ("changes its input", perturb_changing_x),
+        ("one step in place of t", lambda x, t, e: mix(x, column(1 - b_t, t), e)),
+        ("level t+1", lambda x, t, e: noised(x, t + 1, e)),
+        ("both square roots missing", lambda x, t, e: column(ab_t, t) * x + (1 - column(ab_t, t)) * e),
+        ("wrong values", lambda x, t, e: column(ROOT, t) * x - column(STRENGTH, t) * e),
+        ("wrong values", lambda x, t, e: column(ROOT, t) * (x + column(STRENGTH, t) * e)),
+        ("wrong values", lambda x, t, e: x + column(STRENGTH, t) * e),
+        ("not a tensor", lambda x, t, e: noised(x, t, e).numpy()),
+        ("not a tensor", lambda x, t, e: list(noised(x, t, e))),
+        ("wrong dtype", lambda x, t, e: noised(x.double(), t, e)),
+    ],
+    "noise_variance": [
+        ("", one_pixel),
+        ("", variance_by_formula),
+        ("", variance_in_a_loop),
+        ("", measured(lambda x_t: x_t.std(dim=0).square().mean().item())),
+        ("", measured(lambda x_t: (x_t - x_t.mean(dim=0)).square().mean())),
+        ("", measured(lambda x_t: x_t.flatten(1).var(dim=0).median().numpy())),
+        ("standard deviation", measured(lambda x_t: x_t.std(dim=0).mean())),
+        ("variance over the pixels", measured(lambda x_t: x_t.var(dim=(1, 2, 3)).mean())),
+        ("variance over the pixels", measured(lambda x_t: x_t[0].var().item())),
+        ("pixels averaged first", measured(lambda x_t: x_t.mean(dim=(1, 2, 3)).var())),
+        ("sum over the pixels", measured(lambda x_t: x_t.var(dim=0).sum())),
+        ("mean square", measured(lambda x_t: (x_t**2).mean())),
+        ("the same noise each time", lambda f, x, t: variance_in_a_loop(f, x, t, noise=torch.ones_like)),
+        ("uniform noise", lambda f, x, t: variance_in_a_loop(f, x, t, noise=torch.rand_like)),
+        ("variance squared", measured(lambda x_t: x_t.var(dim=0).mean() ** 2)),
+        ("formula in place of a measurement", lambda perturb, x, t: float(STRENGTH[t]) ** 2),
+    ],
+    "exact_x0": [
+        ("", posterior_in_numpy),
+        ("", posterior_scaled_up),
+        ("", posterior_of_axes),
+        ("", lambda x_t, t, s: torch.cat([posterior(x[None], t, s) for x in x_t])),
+        ("", lambda x_t, t, s: posterior(x_t.double(), t, s.double()).float()),
+        ("mean of the scaled sprites", lambda x_t, t, s: ROOT[t] * posterior(x_t, t, s)),
+        ("mean over the pixels", lambda *a: posterior_of_axes(*a, reduce=torch.mean)),
+        ("absolute distance", lambda *a: posterior_of_axes(*a, p=1)),
+        ("picture scaled up", lambda *a: posterior_scaled_up(*a, variance=lambda ab: 1 - ab)),
+        ("root of the variance", lambda *a: posterior(*a, exponent=lambda d, ab: -(d**2) / (2 * (1 - ab) ** 0.5))),
+        ("variance squared", lambda *a: posterior(*a, exponent=lambda d, ab: -(d**2) / (2 * (1 - ab) ** 2))),
+        ("not normalised", unnormalised),
+        ("noise in place of picture", posterior_noise),
+        ("mean of all sprites", lambda x_t, t, s: s.mean(dim=0, keepdim=True).repeat(len(x_t), 1, 1, 1)),
+        ("level t-1", lambda x_t, t, s: posterior(x_t, t - 1, s)),
+        ("wrong dtype", lambda x_t, t, s: posterior(x_t.double(), t, s.double())),
+    ],
+    "share_named": [
+        ("", named_with(squares)),
+        ("", named_with(lambda d: d.square().mean(dim=(1, 2, 3)))),
+        ("", named_with(lambda d: d.flatten(1).norm(dim=1) ** 2, n=20_000)),
+        ("", named_by_dot_product),
+        ("", named_by_softmax),
+        ("", lambda a, b, t: torch.tensor([float(named(a, b, t))])),
+        ("absolute distance", named_with(lambda d: d.abs().sum(dim=(1, 2, 3)))),
+        ("absolute distance", named_with(lambda d: d.abs().mean(dim=(1, 2, 3)))),
+        ("not summed over the picture", named_with(torch.abs)),
+        ("not summed over the picture", named_with(torch.square)),
+        ("comparison turned round", named_with(squares, x_0=lambda a, b: b)),
+        ("uniform noise", named_with(squares, noise=torch.rand)),
+        ("not a share", lambda *a: int((two_sprites(*a) > 0).sum())),
+        ("missing square root on the signal", half_rooted),
+        ("the same answer each time", named_with(squares, noise=torch.zeros)),
+        ("wrong values", lambda *a: 1.15 * float(named(*a))),
+    ],
+    "noise_loss": [
+        ("", loss_in_a_loop),
+        ("", loss_of_float_levels),
+        ("", loss(levels=lambda n: torch.randint(0, T, (n,)) + 1)),
+        ("", loss(time=lambda t: t / T * 1.0, judge=lambda a, b: (b - a).pow(2).sum() / b.numel())),
+        ("", loss(levels=lambda n: (torch.rand(n) * T).long() + 1, noise=lambda x: torch.normal(0.0, 1.0, x.shape))),
+        ("", loss(judge=lambda a, b: (a - b).flatten(1).square().mean(dim=1).mean())),
+        ("division of whole numbers", loss(time=lambda t: t // T)),
+        ("division of whole numbers", loss(time=lambda t: (t / T).long())),
+        ("divided by another number", loss(time=lambda t: t / (T + 1))),
+        ("divided by another number", loss(time=lambda t: t / (T - 1))),
+        ("one number for many pixels", loss(noise=lambda x: torch.randn(len(x), 1, 1, 1))),
+        ("one number for many pixels", loss(noise=lambda x: torch.randn(len(x), 1, *x.shape[2:]))),
+        ("uniform noise", loss(noise=lambda x: 2 * torch.rand_like(x) - 1)),
+        ("uniform noise", loss(noise=lambda x: 3.46 * (torch.rand_like(x) - 0.5))),
+        ("one noise for all", loss(noise=lambda x: torch.randn(x.shape[1:]).repeat(len(x), 1, 1, 1))),
+        ("not asked once", looped),
+        ("no gradient", lambda model, x: loss()(model, x).item()),
+        ("t in place of t/T", loss(time=lambda t: t.float())),
+    ],
+    "ema_update": [
+        ("", average_by_name),
+        ("", average(lambda a, c, d: a.add_((1 - d) * (c - a)))),
+        ("", average(lambda a, c, d: a.sub_((1 - d) * (a - c)), lambda a, c, d: a.set_(c.clone()))),
+        ("", average(lambda a, c, d: a.copy_(torch.lerp(a, c, 1 - d)))),
+        ("", average(lambda a, c, d: a.data.copy_(d * a.data + (1 - d) * c.data))),
+        ("not a copy", average_shared),
+        ("moved twice", average_of_modules),
+        ("weights copied", average_then_load),
+        ("1 - decay forgotten on the new", average(lambda a, c, d: a.mul_(d).add_(c))),
+        ("decay for both", average(lambda a, c, d: a.mul_(d).add_(c, alpha=d))),
+        ("weights not changed", average(lambda a, c, d: a.lerp(c, 1 - d))),
+        ("weights not changed", average(lambda a, c, d: a * d + c * (1 - d))),
+        ("buffers averaged", average(buffers=lambda a, c, d: a.copy_(torch.lerp(c.float(), a.float(), d)))),
+        ("shares swapped", average(lambda a, c, d: a.mul_(1 - d).add_(d * c))),
+        ("not in place", lambda ema_model, model, decay: average()(ema_model, model, decay).state_dict()),
+        ("plain mean", average(lambda a, c, d: a.add_(c).div_(2))),
+    ],
+    "training_step": [
+        ("", training(clear_model, *RIGHT_ORDER[1:])),
+        ("", training(*RIGHT_ORDER, answer=lambda s: s.loss.item())),
+        ("", training(*RIGHT_ORDER, answer=lambda s: s.loss.detach().clone().reshape(1))),
+        ("", training(find_loss, backward, clip, step, clear, move_average)),
+        ("", training(clear, find_loss, backward, clip, step, clear, move_average)),
+        ("not clipped in time", training(clear, find_loss, clip, backward, step, move_average)),
+        ("values clipped", training(clear, find_loss, backward, clip_values, step, move_average)),
+        ("each clipped alone", training(clear, find_loss, backward, clip_each, step, move_average)),
+        ("always shortened", training(clear, find_loss, backward, normalise, step, move_average)),
+        ("1 - decay handed over", training(*RIGHT_ORDER[:-1], average_by_the_rest)),
+        ("step before backward", training(clear, find_loss, step, backward, clip, move_average)),
+        ("cleared before the step", training(find_loss, backward, clip, clear, step, move_average)),
+        ("average forgotten", training(clear_model, *RIGHT_ORDER[1:-1])),
+        ("average before the step", training(move_average, *RIGHT_ORDER[:-1])),
+        ("loss still attached", training(*RIGHT_ORDER, answer=lambda s: s.loss * 1)),
+    ],
+    "picture_error": [
+        ("", error_of(right_guess)),
+        ("", error_by_numpy),
+        ("", error_by_pictures),
+        ("", lambda *a: picture_error(*a, time=torch.full((len(a[1]),), a[2] / T))),
+        ("", lambda *a: F.mse_loss(guess(*a), a[1])),
+        ("not divided by √ᾱ", error_of(lambda x_t, pred, ab: x_t - (1 - ab).sqrt() * pred)),
+        ("divided by ᾱ", error_of(lambda x_t, pred, ab: (x_t - (1 - ab).sqrt() * pred) / ab)),
+        ("noise added", error_of(lambda x_t, pred, ab: (x_t + (1 - ab).sqrt() * pred) / ab.sqrt())),
+        ("wrong values", error_of(lambda x_t, pred, ab: x_t - pred)),
+        ("division of whole numbers", with_time(lambda t: t // T)),
+        ("clean picture handed over", clean_picture),
+        ("compared with the noise", lambda *a: (guess(*a) - a[3]).square().mean()),
+        ("sum over the pixels", lambda *a: (guess(*a) - a[1]).square().sum(dim=(1, 2, 3)).mean()),
+        ("sum in place of mean", lambda *a: F.mse_loss(guess(*a), a[1], reduction="sum").item()),
+        ("not squared", lambda *a: F.l1_loss(guess(*a), a[1])),
+        ("not a number", lambda *a: (guess(*a) - a[1]).square()),
+    ],
+}
+CASES = [(name, *case) for name, cases in MORE.items() for case in cases]
+
+
+NAMES = [f"{i}-{name}-{key}" for i, (name, key, _) in enumerate(CASES)]
+
+
+@pytest.mark.parametrize("name, expected, submission", CASES, ids=NAMES)
+def test_as_learners_write(checks, name, expected, submission):
+    verdict = getattr(checks, f"check_{name}")(submission)
+    status = "wrong" if expected else "passed"
+    assert (verdict.status, verdict.diagnosis) == (status, expected), verdict
+
+
+def test_a_single_pixel_is_enough(checks):
+    """1,000 noises know a variance to 4.5 %."""
+    verdicts = [checks.check_noise_variance(one_pixel).status for _ in range(200)]
+    assert set(verdicts) == {"passed"}
 
 
 def test_an_average_that_trips_over_the_counter_of_batch_norm(checks):

@@ -22,6 +22,22 @@ T = 500
 AB = du.linear_schedule().ab_t.double()
 SHAPE, FEW = (2, 3, 16, 16), (3, 3, 16, 16)
 l1, l2, l4 = (importlib.import_module(f"{lab}.clinic") for lab in ("L1_Sampling", "L2_Training", "L4_FastSampling"))
+solvers = importlib.import_module("going_further.solvers_clinic")
+NOTEBOOKS = {
+    l1: "L1_Sampling/L1_Sampling.ipynb",
+    l2: "L2_Training/L2_Training.ipynb",
+    l4: "L4_FastSampling/L4_FastSampling.ipynb",
+    solvers: "going_further/solvers.ipynb",
+}
+
+
+def letters(clinic):
+    """Its patients: a, b, c …"""
+    return sorted(name.removeprefix("patient_") for name in vars(clinic) if name.startswith("patient_"))
+
+
+PATIENTS = [(clinic, letter) for clinic in NOTEBOOKS for letter in letters(clinic)]
+IDS = [f"{clinic.__name__}-{letter}" for clinic, letter in PATIENTS]
 
 
 @pytest.fixture(scope="module")
@@ -39,41 +55,45 @@ def tiny(request):
 
 
 @pytest.fixture(scope="module")
-def images():
+def data():
     folder = ROOT / "data"
-    return du.load_sprites(folder / "sprites_1788_16x16.npy", folder / "sprite_labels_nc_1788_16x16.npy")[0]
+    return du.load_sprites(folder / "sprites_1788_16x16.npy", folder / "sprite_labels_nc_1788_16x16.npy")
+
+
+@pytest.fixture(scope="module")
+def images(data):
+    return data[0]
+
+
+@pytest.fixture(scope="module")
+def labels(data):
+    return data[1]
 
 
 def cases(tiny, images):
     """Clinic, letter → the control's name and cheap arguments for both."""
     few, exact = clinic_tools.few_levels(10), du.exact_denoiser(0.4, 0.25)
-    ten, label, x = (
-        du.exact_denoiser(0.4, 0.25, few),
-        torch.tensor([0.9, 0.1, 0, 0, 0]),
-        torch.ones(5),
-    )
+    ten, x = du.exact_denoiser(0.4, 0.25, few), torch.ones(5)
     return {
         l1: {letter: ("healthy", (ten, few, (64,))) for letter in "abcdefgh"},
         l2: dict.fromkeys("ac", ("healthy_network", (tiny, SHAPE)))
         | {"b": ("healthy_network", (l2.unguarded(tiny), SHAPE))}
-        | dict.fromkeys("de", ("healthy_data", (images[:20], SHAPE)))
+        | dict.fromkeys("def", ("healthy_data", (images[::90], np.eye(5)[np.arange(20) % 5], (8, *SHAPE[1:]))))
         | {
-            "f": ("healthy_label", (tiny, label, SHAPE)),
             "g": ("healthy_noise", (0.4, 0.25, 64)),
             "h": ("healthy_levels", (10, 2000, 64)),
         },
         l4: dict.fromkeys("bcd", ("healthy_ddim", (exact, 10, SHAPE)))
-        | dict.fromkeys("fg", ("healthy_dpm", (exact, x, du.step_pairs(10))))
         | {
             "a": ("healthy_ddim", (exact, 30, SHAPE)),
             "e": ("healthy_guidance", (tiny, 3.0, SHAPE)),
-            "h": ("healthy_eta", (exact, 10, SHAPE, 1.0)),
+            "f": ("healthy_eta", (exact, 10, SHAPE, 1.0)),
         },
+        solvers: dict.fromkeys("ab", ("healthy_dpm", (exact, x, du.step_pairs(10)))),
     }
 
 
-@pytest.mark.parametrize("letter", "abcdefgh")
-@pytest.mark.parametrize("clinic", [l1, l2, l4], ids=["L1", "L2", "L4"])
+@pytest.mark.parametrize("clinic, letter", PATIENTS, ids=IDS)
 def test_the_patient_draws_what_its_control_does_not(clinic, letter, tiny, images):
     name, arguments = cases(tiny, images)[clinic][letter]
     control, patient = getattr(clinic, name), getattr(clinic, f"patient_{letter}")
@@ -124,9 +144,14 @@ def test_healthy_ddpm():
     same(clinic_tools.examine(l2.healthy_noise, 0.4, 0.25, theirs.numel()), theirs.flatten())
 
 
+def test_healthy_ddpm_on_few_levels(tiny):
+    few = clinic_tools.few_levels(25)
+    theirs, _ = du.sample_ddpm(2, model=tiny, schedule=few, seed=0, progress=False)
+    same(clinic_tools.examine(l2.healthy_network, tiny, SHAPE), theirs)
+
+
 def test_healthy_ddim(tiny):
     theirs, _ = du.sample_ddim(2, 25, model=tiny, seed=0, progress=False)
-    same(clinic_tools.examine(l2.healthy_network, tiny, SHAPE), theirs)
     same(clinic_tools.examine(l4.healthy_ddim, tiny, 25, SHAPE), theirs)
     model = du.exact_denoiser(0.4, 0.25)
     theirs, _ = du.sample_ddim(2, 25, eta=1, model=model, seed=0, progress=False)
@@ -137,12 +162,13 @@ def test_healthy_context(tiny):
     hero = torch.eye(5)[[0, 0]]
     theirs, _ = du.sample_ddim_context(2, hero, 25, guidance=3, model=tiny, seed=0, progress=False)
     same(clinic_tools.examine(l4.healthy_guidance, tiny, 3.0, SHAPE), theirs)
-    same(clinic_tools.examine(l2.healthy_label, tiny, hero[0], SHAPE), theirs)
 
 
-def test_l2_f_draws_as_if_there_were_no_label(tiny):
-    ill, without = (l2.patient_f, l2.HERO), (l2.healthy_label, torch.zeros(5))
-    assert torch.equal(*(clinic_tools.examine(run, tiny, label, SHAPE) for run, label in (ill, without)))
+def test_l2_shares_are_the_classes_and_without_a_label_all_count_alike():
+    labels = torch.eye(5)[[0, 0, 0, 1, 2, 3, 4]]
+    shares = l2.shares(labels, l2.HERO)
+    torch.testing.assert_close(labels.T @ shares, l2.HERO)
+    assert torch.equal(l2.shares(labels, l2.HERO.long()), torch.full((7,), 1 / 7))
 
 
 def test_healthy_dpm():
@@ -151,7 +177,7 @@ def test_healthy_dpm():
         torch.randn(SHAPE, generator=torch.Generator().manual_seed(0)),
     )
     theirs, _ = du.sample_dpm(2, 10, model=model, seed=0, progress=False)
-    same(clinic_tools.examine(l4.healthy_dpm, model, x, du.step_pairs(10)), theirs)
+    same(clinic_tools.examine(solvers.healthy_dpm, model, x, du.step_pairs(10)), theirs)
 
 
 def test_healthy_training_by_levels_finds_the_exact_factor():
@@ -222,8 +248,8 @@ def test_l2_with_500_levels_the_missing_one_is_not_missed():
 def test_l4_numbers():
     drawn = l4.numbers()
     # healthy without fresh noise
-    assert torch.equal(drawn["H, η = 0"].numbers, drawn["healthy, η = 0"].numbers)
-    for name, forgotten in (("healthy, η = 1", False), ("H, η = 1", True)):
+    assert torch.equal(drawn["F, η = 0"].numbers, drawn["healthy, η = 0"].numbers)
+    for name, forgotten in (("healthy, η = 1", False), ("F, η = 1", True)):
         variance = 1.0
         for t, t_prev in du.step_pairs(25):
             ab, ab_prev = AB[t], AB[t_prev]
@@ -233,13 +259,13 @@ def test_l4_numbers():
             factor = (ab_prev / ab).sqrt() * (1 - (1 - ab).sqrt() * slope) + kept * slope
             variance = (factor**2 * variance + sigma2).item()
         assert spread(drawn[name]) == pytest.approx(math.sqrt(variance), rel=0.03)
-    assert spread(drawn["H, η = 1"]) > 2 * 0.25
+    assert spread(drawn["F, η = 1"]) > 2 * 0.25
 
 
-def test_l4_what_cannot_be_seen_can_be_measured():
-    errors = l4.unseen()
+def test_a_solver_that_cannot_be_seen_to_be_ill_can_be_measured():
+    errors = solvers.unseen()
     assert errors["healthy"][2] / errors["healthy"][3] == pytest.approx(4, rel=0.1)
-    assert errors["G"][2] / errors["G"][3] == pytest.approx(2, rel=0.1)
+    assert errors["B"][2] / errors["B"][3] == pytest.approx(2, rel=0.1)
 
 
 def test_l4_a_wraps_only_if_n_does_not_divide_500():
@@ -303,13 +329,13 @@ def test_l1_pictures(fast, real):
     assert (x["F"] - in_10).square().mean().sqrt() > 1.5 * away  # grain on other sprites
 
 
-def test_l2_pictures(trained, fast_context, real, images):
-    x = by_name(l2.sprites(trained, fast_context, images[::3], FEW))
-    control, perfect = x["healthy"], x["healthy, perfect denoiser"]
-    assert ground(control, real) < 3
+def test_l2_pictures(trained, real, images, labels):
+    x = by_name(l2.sprites(trained, images[::3], labels[::3], (6, 3, 16, 16)))
+    control, perfect = x["healthy"], x["healthy for D, E and F"]
+    assert ground(control, real) < 4
     assert ground(x["A"], real) > 3 * ground(control, real) > 0
     assert ground(x["B"], real) > 60
-    assert ground(x["C"], real) > 3 * ground(control, real)
+    assert ground(x["C"], real) > 2 * ground(control, real)
     distance, _ = du.nearest_sprite(perfect, real)
     assert distance.max() < 0.01  # copies, all of them
     # D: everything is squeezed into the upper half, so the darkest is a medium grey
@@ -319,7 +345,9 @@ def test_l2_pictures(trained, fast_context, real, images):
     # E: some are no sprites, but are sprites when turned upside down
     upright, overturned = (du.nearest_sprite(y, real)[0] for y in (x["E"], x["E"].flip(2)))
     assert (upright > 0.1).any() and torch.minimum(upright, overturned).max() < 0.01
-    assert heroes(x["healthy, asked for 0.9 hero"]) >= heroes(x["F"]) + 0.5
+    # F: sprites, but of all classes
+    assert du.nearest_sprite(x["F"], real)[0].max() < 0.01
+    assert heroes(perfect) >= heroes(x["F"]) + 0.5
 
 
 @torch.no_grad()
@@ -329,8 +357,8 @@ def heroes(x):
 
 def test_l4_pictures(fast, fast_context, real):
     x = by_name(l4.sprites(fast, fast_context, FEW))
-    control, dpm = x["healthy"], x["healthy, DPM-Solver++"]
-    assert ground(control, real) < 3 and ground(dpm, real) < 3
+    control = x["healthy"]
+    assert ground(control, real) < 3
     assert ground(x["A"], real) > 60
     assert x["B"].std(dim=0).max() < 1e-3 and control.std(dim=0).mean() > 0.3  # all alike
     # dark and dull
@@ -338,9 +366,14 @@ def test_l4_pictures(fast, fast_context, real):
     # level 50 holds 0.22 parts noise, half of which is clipped away on white
     assert ground(x["D"], real) > 8
     assert heroes(x["healthy, asked for heroes"]) >= 0.75 and heroes(x["E"]) <= 0.25
-    assert ground(x["F"], real) > 30
+
+
+def test_solvers_pictures(fast, real):
+    x = {name: x.clamp(-1, 1) for name, x in solvers.sprites(fast, FEW).items()}
+    assert ground(x["healthy"], real) < 3
+    assert ground(x["A"], real) > 30
     # this one you cannot see
-    assert (x["G"] - dpm).square().mean().sqrt() < 0.3 and ground(x["G"], real) < 3
+    assert (x["B"] - x["healthy"]).square().mean().sqrt() < 0.3 and ground(x["B"], real) < 3
 
 
 # ------------------------------------------------------------------------------------------- what the notebooks show
@@ -358,18 +391,18 @@ def test_reports_and_galleries(real, monkeypatch):
     for clinic in (l1, l2, l4):
         assert len(clinic.sprite_report(rows, real).splitlines()) == 4
         assert len(clinic.number_report(bells).splitlines()) == 3
-    assert len(l4.order_report(l4.unseen()).splitlines()) == 3
+    assert len(solvers.sprite_report(rows[0], real).splitlines()) == 3
+    assert len(solvers.order_report(solvers.unseen()).splitlines()) == 3
     words = clinic_tools.table(["x"], {"a": [1.0], "b": [math.nan], "c": [1e9]}).split()
     assert words == ["x", "a", "1.00", "b", "exploded", "c", "exploded"]
 
 
-@pytest.mark.parametrize("clinic", [l1, l2, l4], ids=["L1", "L2", "L4"])
+@pytest.mark.parametrize("clinic", NOTEBOOKS, ids=lambda clinic: clinic.__name__)
 def test_answers_quote_the_wrong_line_and_the_right_one(clinic):
-    folder = Path(clinic.__file__).parent
-    cells = json.loads((folder / f"{folder.name}.ipynb").read_text(encoding="utf-8"))["cells"]
+    cells = json.loads((ROOT / NOTEBOOKS[clinic]).read_text(encoding="utf-8"))["cells"]
     text = "".join(line for cell in cells for line in cell["source"])
-    assert "import clinic" in text
-    for letter in "abcdefgh":
+    assert f"import {clinic.__name__.split('.')[-1]}" in text
+    for letter in letters(clinic):
         patient = getattr(clinic, f"patient_{letter}")
         ill = patient.bug.splitlines()[0]  # where a line was put in, it is the first of two
         assert ill in text and (patient.right in text or patient.right in patient.bug), letter

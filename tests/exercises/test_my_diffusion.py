@@ -6,7 +6,6 @@ import runpy
 import sys
 
 import pytest
-import torch
 from PIL import Image
 
 import diffusion_utilities as du
@@ -70,9 +69,10 @@ def test_the_program_runs_the_whole_course(lab3, monkeypatch, capsys):
     folder = lab3.parent.parent / "L4_FastSampling"
     (lab3.parent.parent / "data").symlink_to(du.ROOT / "data")
     monkeypatch.setattr(sys, "path", sys.path[:])  # the program adds to it
-    monkeypatch.setattr(du, "load_pretrained", lambda *_: lambda x, t, c=None: torch.zeros_like(x))
     noted(lab3, context=OWN)
     path = my_diffusion.write(folder)
+    # 25 levels in place of 500: what is drawn is no sprite, but every line of it runs
+    path.write_text(path.read_text(encoding="utf-8").replace("timesteps = 500", "timesteps = 25"), encoding="utf-8")
     runpy.run_path(str(path), run_name="__main__")
     said = capsys.readouterr().out
     assert "1 of" in said and "contexts hidden in training: 1" in said
