@@ -877,10 +877,10 @@ def sample(
     save_rate = math.inf if save_rate is None else check.whole(save_rate, "save_rate", 1)
     x = _start(n_sample, model, x, generator)
     walk = denoising(step, pairs, n_sample, model=model, x=x, context=context, schedule=schedule, seed=generator)
-    bar = tqdm(walk, total=len(pairs), leave=False, disable=not progress)
+    walk = tqdm(walk, total=len(pairs), leave=False) if progress else walk
     saved = [i for i in range(len(pairs)) if i % save_rate == 0 and save_rate < math.inf] + [len(pairs)]
     frames = np.empty((len(saved), *x.shape), np.float32)
-    for i, x in enumerate(chain([x], (x for _, x, _ in bar))):  # noqa: B020
+    for i, x in enumerate(chain([x], (x for _, x, _ in walk))):  # noqa: B020
         if i in saved:
             frames[saved.index(i)] = x.cpu()
     return x, frames
@@ -982,8 +982,8 @@ def sample_ddim_context(
 def sample_dpm(n_sample: int, n: int = 10, *, eta: float = 0.0, **options: object) -> tuple[Tensor, np.ndarray]:
     """Draw sprites by DPM-Solver++(2M) in ``n`` steps, spread evenly over the T levels (see :func:`denoise_dpm`).
 
-    ``eta=math.inf`` draws the best sprites in 8 to 20 steps, but not in many, nor with much guidance: see Lab 4. With
-    ``eta=0`` each noise has its sprite, as in DDIM. Arguments and results as in :func:`sample_ddim`.
+    ``eta=math.inf`` draws the best sprites in 8 to 20 steps, but not in many, nor with much guidance (see
+    going_further/solvers.ipynb). With ``eta=0`` each noise has its sprite. All else as in :func:`sample_ddim`.
     """
     step = dpm_step(eta, options.get("schedule"))
     return _run(step, n, n_sample, None, "model_trained", **options)

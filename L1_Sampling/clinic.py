@@ -32,7 +32,8 @@ def healthy(model: Callable, schedule: NoiseSchedule, shape: tuple[int, ...]) ->
     for t in range(timesteps, 0, -1):
         z = torch.randn(shape) if t > 1 else 0
         pred_noise = model(x, t / timesteps)
-        x = (x - b_t[t] / (1 - ab_t[t]).sqrt() * pred_noise) / a_t[t].sqrt() + b_t[t].sqrt() * z
+        mean = (x - b_t[t] / (1 - ab_t[t]).sqrt() * pred_noise) / a_t[t].sqrt()
+        x = mean + b_t[t].sqrt() * z
     return x
 
 

@@ -244,12 +244,13 @@ class Lab:
 
         Below them how many are passed, and a word about a file that cannot be read.
         """
-        passed, width = self.passed(), max(len(e.title) for e in self.exercises.values())
+        passed, exercises = self.passed(), self.exercises.values()
+        width, digits = (max(len(getattr(e, name)) for e in exercises) for name in ("title", "number"))
         lines = []
-        for e in self.exercises.values():
+        for e in exercises:
             mark = SYMBOLS["passed" if e.name in passed else "not attempted"]
             stars = "★" * e.stars
-            lines.append(f"{mark} {e.number}  {e.title:{width}}  {stars:3}  {e.minutes:2} minutes")
+            lines.append(f"{mark} {e.number:{digits}}  {e.title:{width}}  {stars:3}  {e.minutes:2} minutes")
         lines.append(f"{len(passed)} of {len(lines)} passed")
         try:
             self._stored()
