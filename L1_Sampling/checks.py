@@ -55,7 +55,7 @@ def _judge_twice(mine: Callable, args: tuple, diagnosis: str, sentence: str) -> 
         fail(diagnosis, f"called twice with the same input, it gives two results. {sentence}")
 
 
-# ------------------------------------------------------------------------------------------------------- 1.1 to 1.3
+# --------------------------------------------------------------------------------------- 1.1 to 1.3
 
 
 def _tables(b_t: Tensor, ab_t: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
@@ -136,7 +136,11 @@ SCHEDULE_MISTAKES = {
         "A 0 was put in front of ᾱ. Level 0 is the clean picture, all of it is left: ᾱ_0 = 1.",
     ),
     "alpha_0 is 0": (
-        lambda *a: (_betas(*a), _zero_first(1 - _betas(*a)[1:]), _zero_first(1 - _betas(*a)[1:], torch.cumprod)),
+        lambda *a: (
+            _betas(*a),
+            _zero_first(1 - _betas(*a)[1:]),
+            _zero_first(1 - _betas(*a)[1:], torch.cumprod),
+        ),
         "A 0 was put in front of α and ᾱ as well. Nothing is lost at level 0: α_0 = ᾱ_0 = 1.",
     ),
     "beta_0 is 1": (
@@ -308,7 +312,7 @@ def check_crossover(my_crossover: Callable) -> str:
     return "the first t with 1-ᾱ_t > ᾱ_t · power. Weaker pictures drown earlier."
 
 
-# ------------------------------------------------------------------------------------------- 1.4 to 1.6: the network
+# -------------------------------------------------------------------------- 1.4 to 1.6: the network
 
 
 @functools.cache
@@ -448,12 +452,30 @@ def _judge_layers(layers: object, width: int) -> None:
     came = f"your layers are {', '.join(kinds)}."
     middle = kinds[1] if kinds[0::2] == ["Linear", "Linear"] else ""
     known = {
-        "one layer": (kinds == ["Linear"], "One linear layer bends nothing: two, and a GELU between them."),
-        "no activation": (kinds == ["Linear"] * 2, "Two linear layers in a row are one: put a GELU between them."),
-        "activation at the end": (kinds[:3] == ["Linear", "GELU", "Linear"] != kinds, "Nothing follows the second."),
-        "activation at the start": (kinds[:2] == ["GELU", "Linear"], "The number goes into a linear layer first."),
-        "another activation": (len(kinds) == 3 and middle not in ("", "GELU"), "The weights were trained with a GELU."),
-        "other layers": (kinds != ["Linear", "GELU", "Linear"], "They should be Linear, GELU, Linear."),
+        "one layer": (
+            kinds == ["Linear"],
+            "One linear layer bends nothing: two, and a GELU between them.",
+        ),
+        "no activation": (
+            kinds == ["Linear"] * 2,
+            "Two linear layers in a row are one: put a GELU between them.",
+        ),
+        "activation at the end": (
+            kinds[:3] == ["Linear", "GELU", "Linear"] != kinds,
+            "Nothing follows the second.",
+        ),
+        "activation at the start": (
+            kinds[:2] == ["GELU", "Linear"],
+            "The number goes into a linear layer first.",
+        ),
+        "another activation": (
+            len(kinds) == 3 and middle not in ("", "GELU"),
+            "The weights were trained with a GELU.",
+        ),
+        "other layers": (
+            kinds != ["Linear", "GELU", "Linear"],
+            "They should be Linear, GELU, Linear.",
+        ),
     }
     for diagnosis, (matches, sentence) in known.items():
         if matches:
@@ -464,11 +486,15 @@ def _judge_layers(layers: object, width: int) -> None:
         fail("not one number", f"the first layer takes {sizes[0]} numbers: t/T is one.")
     if sizes != [1, width, width, width]:
         shape = f"{sizes[0]} → {sizes[1]}, {sizes[2]} → {sizes[3]}"
-        fail("wrong width", f"for width {width} your layers go {shape}; they should go 1 → {width} → {width}.")
+        fail(
+            "wrong width",
+            f"for width {width} your layers go {shape}; they should go 1 → {width} → {width}.",
+        )
     names, wanted = list(layers.state_dict()), ["0.weight", "0.bias", "2.weight", "2.bias"]
     if names != wanted:
         fail(
-            "names do not fit", f"the trained tensors are called {wanted}, yours {names}. Keep the bias, give no names."
+            "names do not fit",
+            f"the trained tensors are called {wanted}, yours {names}. Keep the bias, give no names.",
         )
 
 
@@ -476,7 +502,10 @@ def _judge_layers(layers: object, width: int) -> None:
 def check_time_embedding(my_time_embedding: Callable) -> str:
     """my_time_embedding(width) → layers, (n, 1) → (n, width)."""
     net = _trained()
-    for width, embedding in ((net.n_feat, net.timeembed2.model), (2 * net.n_feat, net.timeembed1.model)):
+    for width, embedding in (
+        (net.n_feat, net.timeembed2.model),
+        (2 * net.n_feat, net.timeembed1.model),
+    ):
         layers = call(my_time_embedding, width)
         _judge_layers(layers, width)
         layers.load_state_dict(embedding.state_dict())
@@ -520,7 +549,10 @@ def _forward(
     down2 = net.down2(down1)
     vectors = [
         (embed_c(c)[:, :, None, None], embed_t(t)[:, :, None, None])
-        for embed_c, embed_t in ((net.contextembed1, net.timeembed1), (net.contextembed2, net.timeembed2))
+        for embed_c, embed_t in (
+            (net.contextembed1, net.timeembed1),
+            (net.contextembed2, net.timeembed2),
+        )
     ]
     up0 = net.up0(net.to_vec(down2))
     up1 = enter(net.up1, mix[0](up0, *vectors[0]), down2)
@@ -662,13 +694,19 @@ def _crash_of_unet(net: _Stages, error: str) -> tuple[str, str] | None:
             if shape[0] != len(up2):
                 return "joined along the wrong axis", "out needs 128 channels: torch.cat(…, dim=1)."
             if torch.equal(net.given["out"][0], up2):
-                return "first maps forgotten", "out takes 128 channels: join the maps of init_conv with up2."
+                return (
+                    "first maps forgotten",
+                    "out takes 128 channels: join the maps of init_conv with up2.",
+                )
             return (
                 "added, not joined",
                 "out takes 128 channels: torch.cat, and not +, for up2 and the maps of init_conv.",
             )
         if shape[1] == 67:
-            return "picture in place of its maps", "up2 is joined with x itself: keep what init_conv makes of x."
+            return (
+                "picture in place of its maps",
+                "up2 is joined with x itself: keep what init_conv makes of x.",
+            )
         if shape[1] == 64:
             return "joined along the wrong axis", "out needs 128 channels: torch.cat(…, dim=1)."
         return None
@@ -717,7 +755,7 @@ def check_unet(my_unet: Callable) -> str:
     return "with the trained weights your forward pass predicts what ours predicts."
 
 
-# ------------------------------------------------------------------------------------------------------- 1.7 to 1.10
+# -------------------------------------------------------------------------------------- 1.7 to 1.10
 
 PREDICT_MISTAKES = {
     "missing square root": (
@@ -859,8 +897,20 @@ def check_posterior_variance(my_posterior_variance: Callable) -> str:
     """my_posterior_variance(t) → the number β̃_t."""
 
     # at larger t some mistakes come near: β_{t-1} does at t = 250; below, 1-ᾱ is rounded too much
-    judging.compare(my_posterior_variance, _posterior, lambda: (int(torch.randint(20, 100, ())),), POSTERIOR_MISTAKES)
-    judging.compare(my_posterior_variance, _posterior, lambda: (2,), POSTERIOR_MISTAKES, trials=1, tolerance=0.01)
+    judging.compare(
+        my_posterior_variance,
+        _posterior,
+        lambda: (int(torch.randint(20, 100, ())),),
+        POSTERIOR_MISTAKES,
+    )
+    judging.compare(
+        my_posterior_variance,
+        _posterior,
+        lambda: (2,),
+        POSTERIOR_MISTAKES,
+        trials=1,
+        tolerance=0.01,
+    )
     first = float(call(my_posterior_variance, 1))
     if not abs(first) < 1e-9:
         fail(
@@ -1059,12 +1109,17 @@ BUDGET_MISTAKES = {
 @LAB.exercise("1.10", "Taken away and put back", stars=2, minutes=10)
 def check_noise_budget(my_noise_budget: Callable) -> str:
     """my_noise_budget(t) → (strength of the noise taken away, strength of the noise put back)."""
-    _judge_twice(my_noise_budget, (_level(),), "random numbers", "Feed in zeros and ones: then the answer is exact.")
+    _judge_twice(
+        my_noise_budget,
+        (_level(),),
+        "random numbers",
+        "Feed in zeros and ones: then the answer is exact.",
+    )
     judging.compare(my_noise_budget, _budget, lambda: (_level(),), BUDGET_MISTAKES, tolerance=1e-3)
     return "β/√(1-ᾱ) lowers the variance of the noise by 2β, and √β of fresh noise brings back only β."
 
 
-# ------------------------------------------------------------------------------------------------------- 1.11 and 1.12
+# ------------------------------------------------------------------------------------ 1.11 and 1.12
 
 
 class _Watcher:
@@ -1182,19 +1237,29 @@ def _judge_noise(states: list[Tensor]) -> None:
             "the step from t = 1 adds noise too, and nothing removes it again: z = 0 there.",
         )
     if torch.stack([noise.std(dim=0).max() for noise in z[:-1]]).max() < 0.01:
-        fail("one noise for all pictures", "all pictures get the same z: draw one as large as x, torch.randn_like(x).")
+        fail(
+            "one noise for all pictures",
+            "all pictures get the same z: draw one as large as x, torch.randn_like(x).",
+        )
     silent = int((size.flip(0) > 0.01).int().argmax())  # of the last steps
     if silent > 1 and (size[:-silent] - 1).abs().max() < 0.1:
-        fail("noise stops too early", f"from t = {silent} on no noise is put back. Only the step from t = 1 has none.")
+        fail(
+            "noise stops too early",
+            f"from t = {silent} on no noise is put back. Only the step from t = 1 has none.",
+        )
     ratio = torch.stack([_posterior(t) / B[t] for t in range(T, 0, -1)]).sqrt()
     if (size - ratio).abs().max() < 0.08:
         fail(
-            "posterior variance", "the noise put back has the variance β̃_t. It draws as well; this exercise takes β_t."
+            "posterior variance",
+            "the noise put back has the variance β̃_t. It draws as well; this exercise takes β_t.",
         )
     worst = int((size - expected).abs().argmax())
     if abs(size[worst] - expected[worst]) > 0.1:
         if _clips_the_guess(states):
-            fail("x̂_0 clipped", "x̂_0 is clipped before the step. Many samplers do; this exercise takes equation (5).")
+            fail(
+                "x̂_0 clipped",
+                "x̂_0 is clipped before the step. Many samplers do; this exercise takes equation (5).",
+            )
         found = f"at t = {T - worst} the noise put back is {size[worst]:.2f} times √β_t"
         fail(
             "wrong step",

@@ -41,7 +41,9 @@ def healthy(model: Callable, schedule: NoiseSchedule, shape: tuple[int, ...]) ->
 patient_a = patient(healthy, "z = torch.randn(shape) if t > 1 else 0", "z = 0")
 # α and ᾱ have changed places.
 patient_b = patient(
-    healthy, "(1 - ab_t[t]).sqrt() * pred_noise) / a_t[t].sqrt()", "(1 - a_t[t]).sqrt() * pred_noise) / ab_t[t].sqrt()"
+    healthy,
+    "(1 - ab_t[t]).sqrt() * pred_noise) / a_t[t].sqrt()",
+    "(1 - a_t[t]).sqrt() * pred_noise) / ab_t[t].sqrt()",
 )
 # The noise that is put back is multiplied by β in place of its root.
 patient_c = patient(healthy, "b_t[t].sqrt() * z", "b_t[t] * z")
@@ -62,7 +64,7 @@ patient_h = patient(
 )
 
 
-# --------------------------------------------------------------------------------------------------- what the lab shows
+# ------------------------------------------------------------------------------- what the lab shows
 
 
 def sprites(network: ContextUnet, shape: tuple[int, ...] = SPRITES) -> list[dict[str, Tensor]]:

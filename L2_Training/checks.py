@@ -29,7 +29,8 @@ def _between(low: int, high: int) -> int:
     return int(torch.randint(low, high + 1, ()))
 
 
-# In the functions below, every argument after those of the exercise is a place to go wrong. As it is, it is right.
+# In the functions below, every argument after those of the exercise is a place to go wrong. As it
+# is, it is right.
 
 Mistakes = dict[str, tuple[Callable, str]]  # diagnosis → a function that makes it, and a sentence that explains it
 
@@ -40,11 +41,17 @@ def _one_wrong(right: Callable, table: dict[str, tuple[dict, str]]) -> Mistakes:
 
 
 SPRITES_SCALED = {
-    "sprites not scaled": ({"root": 0}, "In x_t sprites have shrunk: take the distance to √ᾱ times each."),
-    "missing square root": ({"root": 1}, "The sprites are multiplied by ᾱ: is a square root missing?"),
+    "sprites not scaled": (
+        {"root": 0},
+        "In x_t sprites have shrunk: take the distance to √ᾱ times each.",
+    ),
+    "missing square root": (
+        {"root": 1},
+        "The sprites are multiplied by ᾱ: is a square root missing?",
+    ),
 }
 
-# ----------------------------------------------------------------------------------------------------------------- 2.1
+# ---------------------------------------------------------------------------------------------- 2.1
 
 
 def _noised(x, t, noise, on_picture=0.5, on_noise=0.5, shape=(-1, 1, 1, 1), table=AB):
@@ -56,9 +63,18 @@ PERTURB_MISTAKES = _one_wrong(
     _noised,
     {
         "missing square root": ({"on_noise": 1}, "Is a square root missing? 1-ᾱ is a variance."),
-        "missing square root on the signal": ({"on_picture": 1}, "Is a square root missing on the picture?"),
-        "both square roots missing": ({"on_noise": 1, "on_picture": 1}, "Both weights lack their square root."),
-        "weights swapped": ({"table": 1 - AB}, "The two weights are swapped: √ᾱ belongs to the picture."),
+        "missing square root on the signal": (
+            {"on_picture": 1},
+            "Is a square root missing on the picture?",
+        ),
+        "both square roots missing": (
+            {"on_noise": 1, "on_picture": 1},
+            "Both weights lack their square root.",
+        ),
+        "weights swapped": (
+            {"table": 1 - AB},
+            "The two weights are swapped: √ᾱ belongs to the picture.",
+        ),
         "levels along the width": (
             {"shape": (-1,)},
             "ab_t[t] has shape (n,), which PyTorch lines up with the last axis, the width. Shape it (n, 1, 1, 1).",
@@ -67,8 +83,14 @@ PERTURB_MISTAKES = _one_wrong(
             {"shape": (-1, 1)},
             "Your levels run along the height. The batch is the first of four axes: shape them (n, 1, 1, 1).",
         ),
-        "level t-1": ({"table": AB.roll(1)}, "This is level t-1: index t of the tables is level t."),
-        "level t+1": ({"table": AB.roll(-1)}, "This is level t+1: index t of the tables is level t."),
+        "level t-1": (
+            {"table": AB.roll(1)},
+            "This is level t-1: index t of the tables is level t.",
+        ),
+        "level t+1": (
+            {"table": AB.roll(-1)},
+            "This is level t+1: index t of the tables is level t.",
+        ),
         "one step in place of t": (
             {"table": SCHEDULE.a_t},
             "This is α_t, the share of the picture that one step leaves. ᾱ_t, of all t steps, is ab_t.",
@@ -107,7 +129,7 @@ def check_perturb_input(my_perturb_input: Callable) -> str:
     return "each picture has its own √ᾱ and √(1-ᾱ). It agrees with the module."
 
 
-# ----------------------------------------------------------------------------------------------------------------- 2.2
+# ---------------------------------------------------------------------------------------------- 2.2
 
 
 def _noise_variance(perturb, x, t, power=1.0, of_picture=0.0, share=1.0):
@@ -172,7 +194,7 @@ def check_noise_variance(my_noise_variance: Callable) -> str:
     return "1-ᾱ for the right function, (1-ᾱ)² for the one without the root: a test that tells them apart."
 
 
-# ----------------------------------------------------------------------------------------------------------------- 2.3
+# ---------------------------------------------------------------------------------------------- 2.3
 
 
 def _exact_x0(
@@ -212,7 +234,10 @@ EXACT_MISTAKES = _one_wrong(
             {"times": 0.5},
             "The weights are right. But the mean is asked of the clean sprites s_i, not of √ᾱ s_i.",
         ),
-        "distance not squared": ({"power": 1}, "Square the distance: torch.cdist gives it unsquared."),
+        "distance not squared": (
+            {"power": 1},
+            "Square the distance: torch.cdist gives it unsquared.",
+        ),
         "absolute distance": (
             {"norm": 1, "power": 1},
             "The distances are sums of absolute differences: take the squares of the differences.",
@@ -238,23 +263,41 @@ EXACT_MISTAKES = _one_wrong(
             {"scale": lambda ab: 2 * (1 - ab) * ab},
             "Is x_t divided by √ᾱ? Then its noise has grown, too: to the variance (1-ᾱ)/ᾱ.",
         ),
-        "alpha-bar for its complement": ({"scale": lambda ab: 2 * ab}, "It is divided by 2ᾱ, not 2 (1-ᾱ)."),
-        "minus forgotten": ({"scale": lambda ab: -2 * (1 - ab)}, "The exponent needs a minus sign."),
+        "alpha-bar for its complement": (
+            {"scale": lambda ab: 2 * ab},
+            "It is divided by 2ᾱ, not 2 (1-ᾱ).",
+        ),
+        "minus forgotten": (
+            {"scale": lambda ab: -2 * (1 - ab)},
+            "The exponent needs a minus sign.",
+        ),
         "softmax along the wrong axis": (
             {"dim": 0},
             "The softmax runs over the noisy pictures. For each of them, the sprites share the probability 1.",
         ),
-        "likeliest sprite": ({"weigh": _one_hot}, "This is the likeliest sprite, not the mean of all."),
+        "likeliest sprite": (
+            {"weigh": _one_hot},
+            "This is the likeliest sprite, not the mean of all.",
+        ),
         "not normalised": (
             {"weigh": lambda z, dim: z.exp()},
             "The probabilities do not add up to 1: divide by their sum, or use softmax.",
         ),
-        "logarithms as weights": ({"weigh": torch.log_softmax}, "log_softmax gives logarithms of the probabilities."),
+        "logarithms as weights": (
+            {"weigh": torch.log_softmax},
+            "log_softmax gives logarithms of the probabilities.",
+        ),
         "one step in place of t": ({"table": SCHEDULE.a_t}, "This is made with α_t. ᾱ_t is ab_t."),
-        "level t-1": ({"table": AB.roll(1)}, "This is level t-1: index t of the tables is level t."),
+        "level t-1": (
+            {"table": AB.roll(1)},
+            "This is level t-1: index t of the tables is level t.",
+        ),
     },
 ) | {
-    "noise in place of picture": (_noise_for, "This is the noise, E[ε | x_t]. The clean picture is asked."),
+    "noise in place of picture": (
+        _noise_for,
+        "This is the noise, E[ε | x_t]. The clean picture is asked.",
+    ),
     "mean of all sprites": (
         lambda x_t, t, sprites: sprites.mean(dim=0).expand_as(x_t),
         "All sprites count alike: they must be weighted by their probability.",
@@ -284,7 +327,7 @@ def check_exact_x0(my_exact_x0: Callable) -> str:
     return "a softmax over squared distances, and the mean of the clean sprites with it."
 
 
-# ----------------------------------------------------------------------------------------------------------------- 2.4
+# ---------------------------------------------------------------------------------------------- 2.4
 
 
 def _share_named(a, b, t, root=0.5, strength=0.5, signal=0.5):
@@ -322,7 +365,10 @@ NAMED_MISTAKES = _one_wrong(
     SPRITES_SCALED
     | {
         "noise too weak": ({"strength": 1}, "Is the noise only 1-ᾱ strong? Its root is missing."),
-        "missing square root on the signal": ({"signal": 1}, "Is x_t made with ᾱ a? A root is missing."),
+        "missing square root on the signal": (
+            {"signal": 1},
+            "Is x_t made with ᾱ a? A root is missing.",
+        ),
         "picture not scaled": ({"signal": 0}, "Is x_t made with a in place of √ᾱ a?"),
     },
 ) | {
@@ -338,7 +384,10 @@ NAMED_MISTAKES = _one_wrong(
         _named_by(norm=1),
         "Are the distances sums of absolute differences? By (11) the squares count.",
     ),
-    "uniform noise": (_named_by(noise=torch.rand), "Is the noise from torch.rand? torch.randn is normal."),
+    "uniform noise": (
+        _named_by(noise=torch.rand),
+        "Is the noise from torch.rand? torch.randn is normal.",
+    ),
     "mean of the probabilities": (
         _mean_probability,
         "This is the mean of P(a | x_t). The question is how often a is the likelier of the two: count.",
@@ -352,7 +401,8 @@ def check_share_named(my_share_named: Callable) -> str:
 
     def draw() -> tuple[Tensor, Tensor, int]:
         t, apart, middle = _between(130, 170), torch.randn(3, 4, 4) ** 3, torch.randn(3, 4, 4)
-        # so far that about 79 % are named; few pixels differ much, and there absolute distances do worse
+        # so far that about 79 % are named; few pixels differ much, and there absolute distances do
+        # worse
         apart *= 1.6 * ((1 - AB[t]) / AB[t]).sqrt() / apart.norm()
         # a is then larger than b, as the mistakes need it
         middle -= (middle * apart).sum() / apart.norm() ** 2 * apart
@@ -363,7 +413,10 @@ def check_share_named(my_share_named: Callable) -> str:
         if problem := difference(got, 0.5, float("inf")):  # one number, whichever
             fail(*problem)
         if float(got) > 1:
-            fail("not a share", f"it is {float(got):.0f}. A share is from 0 to 1: divide by the number of noises.")
+            fail(
+                "not a share",
+                f"it is {float(got):.0f}. A share is from 0 to 1: divide by the number of noises.",
+            )
     if all(got in (0, 1) for _, got in runs):
         fail(
             "the same answer each time",
@@ -384,7 +437,7 @@ def check_share_named(my_share_named: Callable) -> str:
     return "only √ᾱ ‖a-b‖ / √(1-ᾱ) counts: every pixel in which the two differ is a clue."
 
 
-# ----------------------------------------------------------------------------------------------------------------- 2.5
+# ---------------------------------------------------------------------------------------------- 2.5
 
 
 class _Watcher(nn.Module):
@@ -421,9 +474,15 @@ def _judge_levels(times: Tensor, n: int) -> Tensor:
         )
     for other in (T - 1, T + 1):
         if (times * other - (times * other).round()).abs().max() < 1e-3:
-            fail("divided by another number", f"the model was handed t/{other}. It wants t/T, and T is {T}.")
+            fail(
+                "divided by another number",
+                f"the model was handed t/{other}. It wants t/T, and T is {T}.",
+            )
     if (times * T - levels).abs().max() > 1e-3:
-        fail("levels in between", "the levels are no whole numbers: torch.randint draws them, torch.rand does not.")
+        fail(
+            "levels in between",
+            "the levels are no whole numbers: torch.randint draws them, torch.rand does not.",
+        )
     known = {
         (1, T - 1): ("T never drawn", "randint leaves its upper limit out: it must be T+1."),
         (0, T - 1): (
@@ -466,16 +525,25 @@ def _judge_noise(x: Tensor, x_t: Tensor, levels: Tensor) -> Tensor:
         )
     flat = noise[middle].flatten(1)
     if torch.corrcoef(flat.T).sub(torch.eye(flat.shape[1])).abs().max() > 0.5:  # by chance it is below 0.1
-        fail("one number for many pixels", "pixels of one picture share their noise. Draw it in the whole shape of x.")
+        fail(
+            "one number for many pixels",
+            "pixels of one picture share their noise. Draw it in the whole shape of x.",
+        )
     if noise[middle].abs().max() < 2:
-        fail("uniform noise", "the noise has sharp limits: torch.rand is uniform, torch.randn is normal.")
+        fail(
+            "uniform noise",
+            "the noise has sharp limits: torch.rand is uniform, torch.randn is normal.",
+        )
     if abs(noise[middle].var() / (1 - share[middle]).mean() - 1) < 0.05:
         fail("missing square root", "the noise in x_t has variance (1-ᾱ)²: is a square root missing?")
     for low, high in ((1, 5), (6, 100), (101, 300), (301, T)):
         chosen = noise[(levels >= low) & (levels <= high)]
         if abs(chosen.var() - 1) > 0.2 or chosen.mean().abs() > 0.2:  # by chance it is below 4 %
             found = f"at levels {low} to {high} the model does not see √ᾱ x + √(1-ᾱ) noise."
-            fail("wrong x_t", f"{found} Is x_t made with the same t that the model is told, and is its noise normal?")
+            fail(
+                "wrong x_t",
+                f"{found} Is x_t made with the same t that the model is told, and is its noise normal?",
+            )
     return noise
 
 
@@ -549,7 +617,7 @@ def check_noise_loss(my_noise_loss: Callable) -> str:
     return "levels 1 to T, one for each picture, t/T for the model, and the mean square of what it missed."
 
 
-# --------------------------------------------------------------------------------------------------------- 2.6 and 2.7
+# -------------------------------------------------------------------------------------- 2.6 and 2.7
 
 
 def _flat(model: nn.Module, part: Callable = nn.Module.parameters) -> Tensor:
@@ -623,7 +691,10 @@ EMA_MISTAKES = _one_wrong(
             {"new_share": lambda d: 1},
             "The current weights are added whole: multiply them by 1 - decay, or the weights grow.",
         ),
-        "decay for both": ({"new_share": lambda d: d}, "Both have the share decay: the new weights have 1 - decay."),
+        "decay for both": (
+            {"new_share": lambda d: d},
+            "Both have the share decay: the new weights have 1 - decay.",
+        ),
         "plain mean": (
             {"old_share": lambda d: 0.5, "new_share": lambda d: 0.5},
             "Old and new have a half each: use decay.",
@@ -679,7 +750,10 @@ def check_ema_update(my_ema_update: Callable) -> str:
         )
     held = {tensor.data_ptr() for tensor in (*model.parameters(), *model.buffers())}
     if any(tensor.data_ptr() in held for tensor in (*ema_model.parameters(), *ema_model.buffers())):
-        fail("not a copy", "the average holds a tensor of the network itself, which training changes: copy it.")
+        fail(
+            "not a copy",
+            "the average holds a tensor of the network itself, which training changes: copy it.",
+        )
     mistakes = {name: (_after_update(mistake), sentence) for name, (mistake, sentence) in EMA_MISTAKES.items()}
     describe = _named("the list of all weights", "the list of all buffers")
     compare(_after_update(my_ema_update), _after_update(_update), draw, mistakes, describe)
@@ -792,7 +866,10 @@ def check_training_step(my_training_step: Callable) -> str:
     loss = call(my_training_step, model, ema_model, optimizer, _loss_of, x, decay)
     if torch.equal(_flat(model), before):
         if passes and passes_before_step and passes_before_step[0] == 0:
-            fail("step before backward", "the weights stay as they are: optimizer.step() comes before loss.backward().")
+            fail(
+                "step before backward",
+                "the weights stay as they are: optimizer.step() comes before loss.backward().",
+            )
         if not passes:
             fail(
                 "no backward",
@@ -816,7 +893,7 @@ def check_training_step(my_training_step: Callable) -> str:
     return "clear, loss, backward, clip, step, average: after three steps all is as it should be."
 
 
-# ----------------------------------------------------------------------------------------------------------------- 2.8
+# ---------------------------------------------------------------------------------------------- 2.8
 
 
 def _predictor(x: Tensor, t: Tensor | float, c: Tensor | None = None) -> Tensor:
@@ -858,7 +935,10 @@ def _x0_pred(model, x, t, noise):
 PICTURE_MISTAKES = _one_wrong(
     _picture_error,
     {
-        "error of the noise": ({"factor": 1}, "This is the error of the noise: compare x̂_0 with x."),
+        "error of the noise": (
+            {"factor": 1},
+            "This is the error of the noise: compare x̂_0 with x.",
+        ),
         "factor upside down": ({"factor": 2}, "The factor is upside down: it is (1-ᾱ)/ᾱ."),
         "root of the factor": (
             {"factor": 0.5},
@@ -868,13 +948,25 @@ PICTURE_MISTAKES = _one_wrong(
             {"power": 1},
             "The predicted noise is multiplied by 1-ᾱ before it is taken away: is a square root missing?",
         ),
-        "not divided by √ᾱ": ({"root": 0}, "What is left of x_t without its noise is √ᾱ x̂_0: divide by √ᾱ."),
+        "not divided by √ᾱ": (
+            {"root": 0},
+            "What is left of x_t without its noise is √ᾱ x̂_0: divide by √ᾱ.",
+        ),
         "divided by ᾱ": ({"root": 1}, "x̂_0 is divided by ᾱ: is a square root missing?"),
         "noise added": ({"sign": -1}, "The predicted noise is added to x_t: take it away."),
-        "clean picture handed over": ({"seen": 0}, "The model sees the clean picture: hand over x_t."),
+        "clean picture handed over": (
+            {"seen": 0},
+            "The model sees the clean picture: hand over x_t.",
+        ),
         "t in place of t/T": ({"time": lambda t: t}, "The model was handed t. It wants t/T."),
-        "division of whole numbers": ({"time": lambda t: t // T}, "t // T is 0 for t below T: the model wants t / T."),
-        "level t-1": ({"level": -1}, "x̂_0 is made with level t-1: index t of the tables is level t."),
+        "division of whole numbers": (
+            {"time": lambda t: t // T},
+            "t // T is 0 for t below T: the model wants t / T.",
+        ),
+        "level t-1": (
+            {"level": -1},
+            "x̂_0 is made with level t-1: index t of the tables is level t.",
+        ),
         "compared with x_t": ({"target": 1}, "x̂_0 is compared with x_t: compare it with x."),
         "not squared": ({"norm": 1}, "This is the mean absolute error: square the differences."),
     },
@@ -883,8 +975,14 @@ PICTURE_MISTAKES = _one_wrong(
         lambda model, x, t, noise: (_x0_pred(model, x, t, noise) - noise).square().mean(),
         "x̂_0 is compared with the noise: compare it with x.",
     ),
-    "root mean square": (lambda *a: _picture_error(*a).sqrt(), "This is the root of the mean square."),
-    "sum in place of mean": (lambda *a: _picture_error(*a) * a[1].numel(), "This is a sum: take the mean."),
+    "root mean square": (
+        lambda *a: _picture_error(*a).sqrt(),
+        "This is the root of the mean square.",
+    ),
+    "sum in place of mean": (
+        lambda *a: _picture_error(*a) * a[1].numel(),
+        "This is a sum: take the mean.",
+    ),
     "sum over the pixels": (
         lambda *a: _picture_error(*a) * a[1][0].numel(),
         "This is a sum over the pixels: take the mean over all.",

@@ -34,7 +34,7 @@ SCHEDULE = few_levels(STEPS)
 # a smoothed label: nine tenths hero, the rest shared out
 HERO = torch.tensor([0.9, 0.025, 0.025, 0.025, 0.025])
 
-# ------------------------------------------------------------------- A to C: the shipped network, DDPM on few levels
+# -------------------------------------------------- A to C: the shipped network, DDPM on few levels
 
 
 def healthy_network(network: ContextUnet, shape: tuple[int, ...]) -> Tensor:
@@ -71,7 +71,7 @@ patient_b = patient(healthy_network, "network(x, t / STEPS)", "network(x, t)")
 patient_c = patient(healthy_network, "network(x, t / STEPS)", "network(x, t // STEPS)")
 
 
-# ------------------------------------------------------------ D to F: the perfect denoiser of some data, DDPM as above
+# ----------------------------------------- D to F: the perfect denoiser of some data, DDPM as above
 
 
 def shares(labels: Tensor, wanted: Tensor) -> Tensor:
@@ -112,7 +112,7 @@ patient_e = patient(healthy_data, "images.flip(3)", "images.flip(2)")
 patient_f = patient(healthy_data, "HERO.float()", "HERO.long()")
 
 
-# ------------------------------------------------------------- G, H: plain numbers, and the best that training can give
+# ----------------------------------------- G, H: plain numbers, and the best that training can give
 
 
 def healthy_noise(m: float, s: float, n: int) -> Tensor:
@@ -153,11 +153,13 @@ def healthy_levels(timesteps: int, pairs: int, n: int) -> Tensor:
 
 # Training never draws t = T: randint leaves its upper limit out.
 patient_h = patient(
-    healthy_levels, "torch.randint(1, timesteps + 1, (pairs,))", "torch.randint(1, timesteps, (pairs,))"
+    healthy_levels,
+    "torch.randint(1, timesteps + 1, (pairs,))",
+    "torch.randint(1, timesteps, (pairs,))",
 )
 
 
-# --------------------------------------------------------------------------------------------------- what the lab shows
+# ------------------------------------------------------------------------------- what the lab shows
 
 
 def sprites(
@@ -167,7 +169,10 @@ def sprites(
     ours = copy.deepcopy(network).cpu().eval()
     given = (data, labels, shape)
     return [
-        {"healthy": examine(healthy_network, ours, shape), "A": examine(patient_a, copy.deepcopy(ours), shape)},
+        {
+            "healthy": examine(healthy_network, ours, shape),
+            "A": examine(patient_a, copy.deepcopy(ours), shape),
+        },
         {"B": examine(patient_b, unguarded(ours), shape), "C": examine(patient_c, ours, shape)},
         {"healthy for D, E and F": examine(healthy_data, *given), "D": examine(patient_d, *given)},
         {"E": examine(patient_e, *given), "F": examine(patient_f, *given)},

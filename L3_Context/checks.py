@@ -40,7 +40,7 @@ def _read_as(function: Callable, read: Callable[[object], object]) -> Callable:
     return changed
 
 
-# ------------------------------------------------------------------------------------------------------- 3.1 and 3.2
+# -------------------------------------------------------------------------------------- 3.1 and 3.2
 
 
 def context(wish: dict[str, float], n: int) -> Tensor:
@@ -109,7 +109,10 @@ def check_context(my_context: Callable) -> str:
     """my_context(wish, n) → (n, 5), n equal rows; wish: class name → part."""
 
     def draw() -> tuple[dict[str, float], int]:
-        chosen, parts = torch.randperm(5)[:4].tolist(), [1, _between(0.2, 0.5), _between(0.6, 0.9), 1]
+        chosen, parts = (
+            torch.randperm(5)[:4].tolist(),
+            [1, _between(0.2, 0.5), _between(0.6, 0.9), 1],
+        )
         wish = {CLASS_NAMES[i]: parts[j] for i, j in zip(chosen, torch.randperm(4).tolist(), strict=True)}
         return wish, int(torch.randint(2, 4, ()))
 
@@ -247,7 +250,7 @@ def check_hide_contexts(my_hide_contexts: Callable) -> str:
     return "whole rows, each decided for itself, and what is shown stays as it was."
 
 
-# ------------------------------------------------------------------------------------------------------------- 3.3
+# ---------------------------------------------------------------------------------------------- 3.3
 
 
 def confusion_matrix(asked: Tensor, recognised: Tensor, n: int) -> Tensor:
@@ -290,7 +293,10 @@ CONFUSION_MISTAKES = {
         _one_list_for_all_rows,
         "All rows are the same: [[0] * n] * n is n times one and the same list. Make a new one for each row.",
     ),
-    "first sprite left out": (_without(1, 0), "The first sprite is not counted: places count from 0."),
+    "first sprite left out": (
+        _without(1, 0),
+        "The first sprite is not counted: places count from 0.",
+    ),
     "last sprite left out": (_without(0, 1), "The last sprite is not counted."),
     "begun with ones": (
         lambda *a: confusion_matrix(*a) + 1,
@@ -370,7 +376,7 @@ def check_confusion_matrix(my_confusion_matrix: Callable) -> str:
     return "row: asked for, column: recognised; all numbers together are the number of sprites."
 
 
-# ------------------------------------------------------------------------------------------------------- 3.4 and 3.5
+# -------------------------------------------------------------------------------------- 3.4 and 3.5
 
 GUIDANCE_MISTAKES = {
     "w of the paper": (
@@ -497,7 +503,10 @@ PASSES_MISTAKES = {
         "These are the frames: the start, and one a step. Calls of the model are asked for.",
     ),
     "one more": (lambda n, w: passes(n, w) + 1, "One too many: does the count begin at 1?"),
-    "one less": (lambda n, w: passes(n, w) - 1, "One too few: is the first or the last call left out?"),
+    "one less": (
+        lambda n, w: passes(n, w) - 1,
+        "One too few: is the first or the last call left out?",
+    ),
     "w cut to an integer": (lambda n, w: passes(n, int(w)), "w went through an integer."),
     "steps times w": (
         lambda n, w: int(n * w),
@@ -524,7 +533,7 @@ def check_passes(my_passes: Callable) -> str:
     return "two for each step, and only one where w = 0 or w = 1 makes the other superfluous."
 
 
-# ------------------------------------------------------------------------------------------------------- 3.6 and 3.7
+# -------------------------------------------------------------------------------------- 3.6 and 3.7
 
 GRID = torch.linspace(-12, 12, 6001).double()
 LOG_BELL = {c: torch.distributions.Normal(c * M, S).log_prob(GRID) for c in (1, -1)}
@@ -691,7 +700,8 @@ def check_promised(my_promised: Callable) -> str:
             "for w = 6 the result is not finite, as far out a power of a tiny density is 0, and another infinite. "
             "Take p(c | x) itself to the power w, a narrower x, or float64.",
         )
-    # as one tensor, so that the tolerance is a share of the larger of both, and a mean of 0 can be told
+    # as one tensor, so that the tolerance is a share of the larger of both, and a mean of 0 can be
+    # told
     mistakes = {name: (_read_as(mistake, _pair), sentence) for name, (mistake, sentence) in PROMISED_MISTAKES.items()}
     compare(
         _read_as(my_pair, _pair),
@@ -835,7 +845,7 @@ def check_either_or(my_either_or: Callable) -> str:
     return "the shares change with x_t. No single context could say this."
 
 
-# ------------------------------------------------------------------------------------------------------------- 3.8
+# ---------------------------------------------------------------------------------------------- 3.8
 
 
 def variety(x: Tensor) -> float:
@@ -923,7 +933,10 @@ VARIETY_MISTAKES = {
         lambda x: float(x.std(dim=0).mean()),
         "This is the standard deviation of each value over the set. Pairs are asked for.",
     ),
-    "clipped": (lambda x: variety(x.clamp(-1, 1)), "The values are cut to -1 … 1 first: take them as they are."),
+    "clipped": (
+        lambda x: variety(x.clamp(-1, 1)),
+        "The values are cut to -1 … 1 first: take them as they are.",
+    ),
     "root at the end, each with itself": (
         lambda x: float((torch.pdist(x.flatten(1)).square().sum() * 2 / len(x) ** 2 / x[0].numel()).sqrt()),
         "The root is taken once, of the mean over all pairs, and each picture is paired with itself as well.",

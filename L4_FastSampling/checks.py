@@ -52,7 +52,7 @@ def falling_levels(n: int) -> list[int]:
     return levels[::-1]
 
 
-# ----------------------------------------------------------------------------------------------------- 4.1 step_pairs
+# ----------------------------------------------------------------------------------- 4.1 step_pairs
 
 
 def _is_level(value: object) -> bool:
@@ -66,7 +66,10 @@ def _judge_pairs(pairs: object, n: int, timesteps: int) -> None:
     asked = f"for n = {n} and {timesteps} levels"
     if not isinstance(pairs, list | tuple):
         way = "" if not isinstance(pairs, Iterator) else ": list(…) around it makes one"
-        fail("not a list", f"the result should be a list of pairs, it is a {type(pairs).__name__}{way}.")
+        fail(
+            "not a list",
+            f"the result should be a list of pairs, it is a {type(pairs).__name__}{way}.",
+        )
     if pairs and all(_is_level(one) for one in pairs):
         message = f"{asked} the list holds single levels. Put each together with the one after it."
         fail("levels, not pairs", message)
@@ -169,7 +172,7 @@ def check_step_pairs(my_step_pairs: Callable) -> str:
     return "n steps from T to 0, as even as whole numbers can be, also where n does not divide T."
 
 
-# --------------------------------------------------------------------------------------------------- 4.2 denoise_ddim
+# --------------------------------------------------------------------------------- 4.2 denoise_ddim
 
 
 def _ddim(
@@ -284,7 +287,7 @@ def check_denoise_ddim(my_denoise_ddim: Callable) -> str:
     return "the guess x̂_0, noised again to t_prev; old and fresh noise together have the variance 1-ᾱ_prev."
 
 
-# --------------------------------------------------------------------------------------------------- 4.3 steps_needed
+# --------------------------------------------------------------------------------- 4.3 steps_needed
 
 
 def _spread(n: int, s: float, eta: float = 0.0) -> float:
@@ -359,7 +362,7 @@ def check_steps_needed(my_steps_needed: Callable) -> str:
     return "few steps shrink the spread, and it takes about twice the steps to halve what is missing."
 
 
-# ---------------------------------------------------------------------------------------------------------- 4.4 slerp
+# ---------------------------------------------------------------------------------------- 4.4 slerp
 
 
 def slerp(a: Tensor, b: Tensor, u: float) -> Tensor:
@@ -464,7 +467,8 @@ def check_slerp(my_slerp: Callable) -> str:
     def draw() -> tuple[Tensor, Tensor, float]:
         a, across = (one / one.norm() for one in torch.randn(2, 3, 8, 8))
         across = across - (a * across).sum() * a
-        # 60.3° to 62.2°: at 90° some mistakes do not show, and taken for radians, these are far from a multiple of π
+        # 60.3° to 62.2°: at 90° some mistakes do not show, and taken for radians, these are far
+        # from a multiple of π
         omega = between(1.053, 1.085)
         b = math.cos(omega) * a + math.sin(omega) * across / across.norm()
         # nor may the lengths be equal
@@ -474,7 +478,7 @@ def check_slerp(my_slerp: Callable) -> str:
     return "the arc: it begins at a, ends at b, and keeps the length of noise on the way."
 
 
-# --------------------------------------------------------------------------------------------------------- 4.5 encode
+# --------------------------------------------------------------------------------------- 4.5 encode
 
 
 @torch.no_grad()
@@ -571,7 +575,7 @@ def check_encode(my_encode: Callable) -> str:
     return "DDIM upwards: guess the clean picture, noise it to the next level with the predicted noise."
 
 
-# ----------------------------------------------------------------------------------------------------------- 4.6 edit
+# ----------------------------------------------------------------------------------------- 4.6 edit
 
 
 @torch.no_grad()

@@ -29,7 +29,7 @@ NUMBERS = (20_000,)
 TIMESTEPS = 500
 AB = linear_schedule(TIMESTEPS).ab_t  # ᾱ_0 … ᾱ_T
 
-# --------------------------------------------------------------------------------------------------------- A to D: DDIM
+# ------------------------------------------------------------------------------------- A to D: DDIM
 
 
 def healthy_ddim(model: Callable, n: int, shape: tuple[int, ...]) -> Tensor:
@@ -55,10 +55,14 @@ patient_b = patient(healthy_ddim, "x = torch.randn(shape)", "x = torch.randn(sha
 # The guessed picture gets the weight of level t, and not that of the level to go to.
 patient_c = patient(healthy_ddim, "ab_prev.sqrt() * x0_pred", "ab.sqrt() * x0_pred")
 # range leaves its end out, so the last level is missing.
-patient_d = patient(healthy_ddim, "step_pairs(n, TIMESTEPS)", "list(pairwise(range(TIMESTEPS, 0, -(TIMESTEPS // n))))")
+patient_d = patient(
+    healthy_ddim,
+    "step_pairs(n, TIMESTEPS)",
+    "list(pairwise(range(TIMESTEPS, 0, -(TIMESTEPS // n))))",
+)
 
 
-# ------------------------------------------------------------------------------------ E: DDIM with context and guidance
+# ---------------------------------------------------------------- E: DDIM with context and guidance
 
 
 def healthy_guidance(network: ContextUnet, guidance: float, shape: tuple[int, ...]) -> Tensor:
@@ -75,7 +79,7 @@ def healthy_guidance(network: ContextUnet, guidance: float, shape: tuple[int, ..
 patient_e = patient(healthy_guidance, "(with_hero - without)", "(without - with_hero)")
 
 
-# --------------------------------------------------------------------------------------------- F: DDIM with fresh noise
+# ------------------------------------------------------------------------- F: DDIM with fresh noise
 
 
 def healthy_eta(model: Callable, n: int, shape: tuple[int, ...], eta: float) -> Tensor:
@@ -94,7 +98,7 @@ def healthy_eta(model: Callable, n: int, shape: tuple[int, ...], eta: float) -> 
 patient_f = patient(healthy_eta, "(1 - ab_prev - sigma**2).sqrt()", "(1 - ab_prev).sqrt()")
 
 
-# --------------------------------------------------------------------------------------------------- what the lab shows
+# ------------------------------------------------------------------------------- what the lab shows
 
 
 def sprites(

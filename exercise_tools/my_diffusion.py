@@ -42,8 +42,8 @@ import copy
 import sys
 from pathlib import Path
 
-COURSE = Path(__file__).resolve().parents[1]  # it gives sprites, the network's blocks, pictures
-sys.path.insert(0, str(COURSE))
+if not __package__:  # started by its path
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 from diffusion_utilities import *
 
 timesteps = 500
@@ -103,7 +103,8 @@ def draw_heroes(model, x, n_steps=25, w=2):
 def main():
     torch.manual_seed(0)
     names = ("sprites_1788_16x16.npy", "sprite_labels_nc_1788_16x16.npy")
-    images, labels = sprite_tensors(*load_sprites(*(COURSE / "data" / name for name in names)))
+    folder = Path(__file__).resolve().parents[1] / "data"
+    images, labels = sprite_tensors(*load_sprites(*(folder / name for name in names)))
     hidden = my_hide_contexts(labels, 0.1, torch.Generator().manual_seed(0)).sum(dim=1) == 0
     print(f"contexts hidden in training: {hidden.float().mean():.0%}")
     print("30 steps of training: loss {:.2f} → {:.2f}".format(*train(images)))

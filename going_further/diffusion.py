@@ -51,7 +51,8 @@ def decoder_log_prob(x: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     x, mean, std = x.double(), mean.double(), std.double()
     upper = torch.where(x > 1 - 1 / 255, math.inf, (x + 1 / 255 - mean) / std)
     lower = torch.where(x < -1 + 1 / 255, -math.inf, (x - 1 / 255 - mean) / std)
-    # Φ(upper) - Φ(lower) = Φ(-lower) - Φ(-upper): the side on which Φ is small is the one that keeps its digits
+    # Φ(upper) - Φ(lower) = Φ(-lower) - Φ(-upper): the side on which Φ is small is the one that
+    # keeps its digits
     right = x > mean
     upper, lower = torch.where(right, -lower, upper), torch.where(right, -upper, lower)
     log_upper, log_lower = torch.special.log_ndtr(upper), torch.special.log_ndtr(lower)

@@ -21,7 +21,8 @@ from diffusion_utilities import MOST_LEVELS, NoiseSchedule, linear_schedule
 # a step that removes nearly all that is left, but not all: with ᾱ_T = 0 there is no way back
 MAX_BETA = 0.999
 
-# Okabe and Ito's colours, which colour-blind readers can tell apart; each has its own dashes as well, for print in grey
+# Okabe and Ito's colours, which colour-blind readers can tell apart; each has its own dashes as
+# well, for print in grey
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 DASHES = ("-", "--", "-.", ":", (0, (8, 2)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 4)))
 

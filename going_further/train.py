@@ -605,7 +605,8 @@ def train(args: argparse.Namespace) -> None:
         raise ValueError(f"{out} holds a run already: add --resume to go on with it, or choose another --out")
     if args.dataset == "custom" and args.data is None:
         raise ValueError("expected --data with the folder of your pictures, because of --dataset custom")
-    # without cpu=True, processes on a machine without a GPU would not know of each other, and each train on its own
+    # without cpu=True, processes on a machine without a GPU would not know of each other, and each
+    # train on its own
     accelerator = Accelerator(
         cpu=not torch.accelerator.is_available(),
         mixed_precision=args.mixed_precision,

@@ -9,7 +9,8 @@ import torch
 import diffusion_utilities as du
 
 T = 500
-# float32 tables hold 1 - ab_t to 6e-8; at t = 1, where it is 1e-4, that is 3e-4 of its root at worst.
+# float32 tables hold 1 - ab_t to 6e-8; at t = 1, where it is 1e-4, that is 3e-4 of its root at
+# worst.
 ROOT_RTOL = 4e-4
 
 
@@ -17,7 +18,7 @@ def normal(*shape, seed=0, dtype=torch.float32):
     return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
 
 
-# ------------------------------------------------------------------------------------------------------ forward process
+# ---------------------------------------------------------------------------------- forward process
 
 
 @pytest.mark.parametrize("t", [1, 10, 100, 250, 499, 500])
@@ -184,7 +185,7 @@ def test_another_schedule_is_used_where_given():
     )
 
 
-# ------------------------------------------------------------------------------------------------------------ DDPM step
+# ---------------------------------------------------------------------------------------- DDPM step
 
 
 @pytest.mark.parametrize("t", [1, 2, 3, 100, 250, 499, 500])
@@ -219,7 +220,7 @@ def test_ddpm_last_step_with_the_true_noise_finds_the_picture():
     torch.testing.assert_close(found, x_0, rtol=0, atol=2e-5)
 
 
-# ------------------------------------------------------------------------------------------------------------ DDIM step
+# ---------------------------------------------------------------------------------------- DDIM step
 
 
 @pytest.mark.parametrize("eta", [0.0, 0.5, 1.0])
@@ -231,7 +232,8 @@ def test_ddim_step_against_the_formula(t, t_prev, eta, tables64):
     sigma = eta * np.sqrt((1 - ab_prev) / (1 - ab)) * np.sqrt(1 - ab / ab_prev)
     x_0 = (x64 - np.sqrt(1 - ab) * eps64) / np.sqrt(ab)
     expected = np.sqrt(ab_prev) * x_0 + np.sqrt(1 - ab_prev - sigma**2) * eps64 + sigma * z64
-    # x_0 from t = 500 is of size 1/√ab = 12.5, and ab itself rounded: hence relative as well as absolute
+    # x_0 from t = 500 is of size 1/√ab = 12.5, and ab itself rounded: hence relative as well as
+    # absolute
     np.testing.assert_allclose(du.denoise_ddim(x, t, t_prev, eps, eta, z).numpy(), expected, rtol=1e-5, atol=2e-5)
 
 
@@ -318,7 +320,7 @@ def test_ddpm_and_ddim_with_eta_one_share_their_mean(t):
     torch.testing.assert_close(du.denoise_add_noise(x, t, eps, 0), ddim, rtol=0, atol=2e-5)
 
 
-# -------------------------------------------------------------------------------------------------------- DPM-Solver++
+# ------------------------------------------------------------------------------------- DPM-Solver++
 
 
 @pytest.mark.parametrize("eta", [0.0, 1.0, 4.0])
@@ -379,7 +381,7 @@ def test_dpm_step_draws_its_own_noise_when_given_none():
     assert torch.equal(du.denoise_dpm(x, 300, 250, x), du.denoise_dpm(x, 300, 250, x))
 
 
-# ------------------------------------------------------------------------------------------------------------- guidance
+# ----------------------------------------------------------------------------------------- guidance
 
 
 @pytest.mark.parametrize("guidance", [-1.0, 0.0, 0.5, 1.0, 3.0])

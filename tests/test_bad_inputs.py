@@ -468,7 +468,7 @@ def shown():
         {"x": X, "n_rows": 1},
         {"x": no_pictures, "n_rows": NO_COUNT, "scale": NO_COUNT},
     )
-    yield from rows("show_images", du.show_images, {"imgs": X}, {"imgs": no_pictures, "nrow": NO_COUNT})
+    yield from rows("show_images", du.show_images, {"imgs": X}, {"imgs": no_pictures, "n_rows": NO_COUNT})
     yield from rows(
         "to_unit",
         du.to_unit,
@@ -609,7 +609,7 @@ def test_a_mistake_is_named(call, tmp_path, monkeypatch):
     assert str(last).startswith(str(files.ROOT)) and ".venv" not in str(last), f"raised inside {last}"
 
 
-# ------------------------------------------------------------------------------------- unusual, and right all the same
+# ------------------------------------------------------------------ unusual, and right all the same
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def folder(tmp_path):
     return tmp_path / "sprites"
 
 
-# ------------------------------------------------------------------------------------------------------ single pictures
+# ---------------------------------------------------------------------------------- single pictures
 
 
 def test_a_picture_of_the_right_size_stays_as_it_is(tmp_path):
@@ -224,7 +224,7 @@ def test_a_strip_is_refused_before_it_takes_all_memory(tmp_path):
     np.testing.assert_array_equal(read_one(tmp_path / "a.png"), in_the_middle(noise_art(1, 16)))
 
 
-# -------------------------------------------------------------------------------------------------------- whole folders
+# ------------------------------------------------------------------------------------ whole folders
 
 
 def test_folders_are_classes(folder):
@@ -329,7 +329,7 @@ def test_hundreds_of_pictures(tmp_path):
     np.testing.assert_array_equal(sprites[217], enlarged(noise_art(8, 8, seed=217), 2))
 
 
-# ------------------------------------------------------------------------------------------------------------- refusals
+# ----------------------------------------------------------------------------------------- refusals
 
 
 @pytest.mark.parametrize("size", [0, 2, 15, -16, 16.0, "16", None])
@@ -414,7 +414,7 @@ def test_more_than_half_is_broken(folder):
     assert lines[-1] == "  and 2 more" and len(lines) == 13
 
 
-# ---------------------------------------------------------------------------------------------------------------- files
+# -------------------------------------------------------------------------------------------- files
 
 
 def test_saved_arrays_are_those_that_the_course_loads(folder, tmp_path):
@@ -455,7 +455,7 @@ def test_copies_are_counted_and_no_substitute_for_a_second_picture(folder, tmp_p
         read_folder(tmp_path / "twins")
 
 
-# --------------------------------------------------------------------------------------------------------- the notebook
+# ------------------------------------------------------------------------------------- the notebook
 
 KIT = ("CONTEXT_DROPOUT", "Recipe", "training_step")
 CELLS = (

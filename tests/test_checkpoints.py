@@ -39,7 +39,7 @@ def old_state(tiny_model):
     return {key: value for key, value in copied(tiny_model).items() if key not in SHORTCUT}
 
 
-# ----------------------------------------------------------------------------------------------------------- round trip
+# --------------------------------------------------------------------------------------- round trip
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_a_missing_file_is_named_together_with_those_that_exist(checkpoint, monk
         du.load_pretrained(checkpoint.parent / "nowhere.pth")
 
 
-# ------------------------------------------------------------------------------------- checkpoints of the public course
+# ----------------------------------------------------------------- checkpoints of the public course
 
 
 def test_missing_projection_becomes_zero_with_one_warning(tiny_model, old_state):
@@ -157,7 +157,7 @@ def test_a_prefix_of_some_names_alone_is_not_taken_off(tiny_model):
         tiny_model.load_state_dict(state)
 
 
-# ------------------------------------------------------------------------------------------ state_dicts that do not fit
+# ---------------------------------------------------------------------- state_dicts that do not fit
 
 
 def drop(state):
@@ -246,7 +246,7 @@ def test_a_part_without_the_projection_leaves_it_alone(make_model):
     assert all(torch.equal(model.state_dict()[key], before[key]) for key in SHORTCUT)
 
 
-# --------------------------------------------------------------------------------------------------------- broken files
+# ------------------------------------------------------------------------------------- broken files
 
 
 @pytest.mark.parametrize("new_format", [True, False], ids=["zip", "legacy"])
@@ -393,7 +393,7 @@ def test_what_is_more_than_tensors_is_refused_without_advice(kind, tiny_model, t
     assert_no_advice(refusal.value)
 
 
-# --------------------------------------------------------------------------------------------------------- save_weights
+# ------------------------------------------------------------------------------------- save_weights
 
 
 def test_save_weights_makes_the_folder_and_leaves_one_file(tmp_path):

@@ -21,7 +21,7 @@ def palette_images(n=6, size=16, seed=0):
     return torch.rand(n, 3, size, size, generator=torch.Generator().manual_seed(seed)) * 2 - 1
 
 
-# -------------------------------------------------------------------------------------------------------- CustomDataset
+# ------------------------------------------------------------------------------------ CustomDataset
 
 
 def test_a_label_of_point_six_stays_point_six(sprite_files):
@@ -74,7 +74,7 @@ def test_transform_maps_black_to_minus_one_and_white_to_one():
     assert image[0, 1, 0].item() == pytest.approx(-0.6, abs=1e-6)
 
 
-# --------------------------------------------------------------------------------------------------------- load_sprites
+# ------------------------------------------------------------------------------------- load_sprites
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64, np.uint8, bool])
@@ -209,7 +209,7 @@ def test_the_dataset_refuses_what_the_loader_refuses(sprite_files, name):
         du.CustomDataset(*sprite_files[:2], du.transform)
 
 
-# ------------------------------------------------------------------------------------------------------- sprite_tensors
+# ----------------------------------------------------------------------------------- sprite_tensors
 
 
 def test_the_set_at_once_equals_item_by_item(sprite_files):
@@ -259,7 +259,7 @@ def test_the_set_at_once_reaches_both_ends_exactly():
     assert (images[0] == -1).all() and (images[1] == 1).all()
 
 
-# -------------------------------------------------------------------------------------------------------------- augment
+# ------------------------------------------------------------------------------------------ augment
 
 
 @pytest.mark.parametrize("grey", [-1.0, -0.5, 0.0, 0.3, 1.0])
@@ -340,7 +340,7 @@ def test_augment_refuses_what_has_no_three_channels(shape):
         du.augment(torch.zeros(shape))
 
 
-# ------------------------------------------------------------------------------------------------------- sprite_batches
+# ----------------------------------------------------------------------------------- sprite_batches
 
 
 def numbered(n):

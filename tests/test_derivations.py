@@ -45,7 +45,8 @@ def test_posterior_by_bayes_and_monte_carlo(t):
     slope = torch.cov(torch.stack([x_before, x_t]))[0, 1] / x_t.var()
     residual = x_before - slope * x_t
 
-    # the derived form: β̃ = β_t (1-ᾱ_{t-1}) / (1-ᾱ_t), mean = (√ᾱ_{t-1} β_t x_0 + √α_t (1-ᾱ_{t-1}) x_t) / (1-ᾱ_t)
+    # the derived form: β̃ = β_t (1-ᾱ_{t-1}) / (1-ᾱ_t), mean = (√ᾱ_{t-1} β_t x_0 + √α_t (1-ᾱ_{t-1})
+    # x_t) / (1-ᾱ_t)
     variance = b_t[t] * (1 - ab_t[t - 1]) / (1 - ab_t[t])
     on_x0 = ab_t[t - 1].sqrt() * b_t[t] / (1 - ab_t[t])
     on_x_t = (1 - b_t[t]).sqrt() * (1 - ab_t[t - 1]) / (1 - ab_t[t])

@@ -33,7 +33,7 @@ AB = linear_schedule().ab_t.double().numpy()
 BETA = np.concatenate([[0], np.linspace(1e-4, 0.02, T)])
 
 
-# ------------------------------------------------------------------------------- what a learner writes, in public names
+# ----------------------------------------------------------- what a learner writes, in public names
 
 
 def keep_known(step, known, mask):
@@ -104,7 +104,8 @@ def test_inpainting_keeps_the_known_and_draws_the_rest_as_the_moments_say():
     drawn = samples[..., 1].double()
     assert drawn.mean().item() == pytest.approx(m, abs=5 * math.sqrt(v / n))
     assert drawn.var().item() == pytest.approx(v, rel=5 * math.sqrt(2 / n))
-    # the mean should be that of the conditional distribution; replacing pixels goes half of the way to it
+    # the mean should be that of the conditional distribution; replacing pixels goes half of the way
+    # to it
     right, unasked = -0.1 + 0.18 / 0.25 * (known - 0.2), -0.1
     assert 0.5 < (m - unasked) / (right - unasked) < 0.7
 
@@ -148,7 +149,7 @@ def test_an_early_stop_is_at_its_level():
     assert x0_pred.double().var().item() == pytest.approx(spread, rel=0.02)
 
 
-# ---------------------------------------------------------------------------------------------------------- the loop
+# ----------------------------------------------------------------------------------------- the loop
 
 
 def test_sample_collects_what_the_loop_yields(tiny_model):
@@ -317,7 +318,7 @@ def test_what_does_not_fit_is_refused_in_words(bad, tiny_model):
     assert len(str(refusal.value)) < 200
 
 
-# ----------------------------------------------------------------------------------------------- models around models
+# ----------------------------------------------------------------------------- models around models
 
 
 def test_guided_needs_a_finite_guidance(tiny_model):

@@ -113,7 +113,8 @@ def test_optimizer_moves_every_weight_in_place_and_forgets_gradients(make_model)
     model(torch.randn(4, 3, 16, 16), torch.rand(4), c).square().mean().backward()
     optimizer.step(1.0)
     still = [name for name, p in model.named_parameters() if torch.equal(p, before[name])]
-    # batch norm takes out any constant that is added before it, so such biases have no gradient worth the name
+    # batch norm takes out any constant that is added before it, so such biases have no gradient
+    # worth the name
     assert not [name for name in still if not name.endswith("bias")], still
     assert all(p.grad is None for p in model.parameters())
     # Muon has the wide convolutions, not the ones from or to three colours

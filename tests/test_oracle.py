@@ -67,7 +67,7 @@ GAUSSIANS = pytest.mark.parametrize(("m", "s"), [(0.0, 1.0), (0.3, 0.5), (-0.6, 
 COUNTS = [1, 2, 7, 20, 25, 33, 125, 500]
 
 
-# ----------------------------------------------------------------------------------------------------------------- DDIM
+# --------------------------------------------------------------------------------------------- DDIM
 
 
 @GAUSSIANS
@@ -114,7 +114,7 @@ def test_ddim_variance_error_halves_as_steps_double(s):
     assert ratios[-2:] == pytest.approx([2, 2], rel=0.15)
 
 
-# -------------------------------------------------------------------------------------------------------- DPM-Solver++
+# ------------------------------------------------------------------------------------- DPM-Solver++
 
 
 def dpm_error(stride, s):
@@ -147,7 +147,7 @@ def test_dpm_mean_is_exact_for_any_number_of_steps(n, m, s):
     assert x.item() == pytest.approx(m, abs=2e-5)
 
 
-# ----------------------------------------------------------------------------------------------------------------- DDPM
+# --------------------------------------------------------------------------------------------- DDPM
 
 
 def test_ddpm_on_unit_data_keeps_variance_one_until_the_noiseless_last_step():
@@ -182,7 +182,7 @@ def test_ddpm_mean_and_variance_follow_the_recursion(m, s):
     assert samples.var().item() == pytest.approx(variance, rel=5 * np.sqrt(2 / n))
 
 
-# ---------------------------------------------------------------------------------------------------------- DDIM, η = 1
+# -------------------------------------------------------------------------------------- DDIM, η = 1
 
 
 @pytest.mark.parametrize("s", [0.5, 1.0])
@@ -211,7 +211,7 @@ def test_ddim_with_eta_one_has_the_variance_of_the_recursion(s, n):
     assert samples.var().item() == pytest.approx(variance, rel=0.032)
 
 
-# ------------------------------------------------------------------------------------------------ the incorrect sampler
+# ---------------------------------------------------------------------------- the incorrect sampler
 
 
 @pytest.mark.parametrize("s", [0.2, 0.5, 1.0])

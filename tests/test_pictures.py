@@ -33,7 +33,7 @@ def colour(value, n=1, size=8):
     return torch.full((n, 3, size, size), float(value))
 
 
-# -------------------------------------------------------------------------------------------------------------- colours
+# ------------------------------------------------------------------------------------------ colours
 
 
 def test_to_unit_clips_and_never_stretches():
@@ -102,7 +102,7 @@ def test_contexts_to_try_are_each_class_then_none_six_times(n_cfeat):
         assert torch.equal(repeat[:-1], torch.eye(n_cfeat)) and not repeat[-1].any()
 
 
-# ---------------------------------------------------------------------------------------------------------------- grids
+# -------------------------------------------------------------------------------------------- grids
 
 COUNTS = [(1, 1), (5, 4), (1, 2), (2, 1), (5, 1), (5, 2), (7, 3), (8, 2), (3, 3)]
 
@@ -170,7 +170,7 @@ def test_plot_grid_shows_the_first_n_samples_only(tmp_path):
     assert (grid[:, 1:9, 1:9] == 0).all() and grid.shape == (3, 19, 19)
 
 
-# ----------------------------------------------------------------------------------------------------------- animations
+# --------------------------------------------------------------------------------------- animations
 
 
 def gif_frames(path):
@@ -261,7 +261,7 @@ def test_compare_samples_has_a_titled_panel_a_run(n_runs, n, nrows):
         np.testing.assert_allclose(first, du.to_unit(store[2, 0]), atol=1e-6)
 
 
-# ----------------------------------------------------------------------------------- nothing half drawn or half written
+# --------------------------------------------------------------- nothing half drawn or half written
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -305,7 +305,7 @@ def test_a_picture_that_fails_on_the_way_leaves_the_old_one(name, failure, tmp_p
     assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
-# --------------------------------------------------------------------------------------------------------- film strips
+# -------------------------------------------------------------------------------------- film strips
 
 
 @pytest.mark.parametrize("n_runs", [1, 3])

@@ -151,7 +151,8 @@ def test_collapse_and_mess_do_not_hide(classifier, drawn):
     assert du.precision_recall(other[:1] + 0.02 * noise, real, classifier)[1] < 0.1
     # two in one
     assert du.precision_recall((other + other.flip(0)) / 2, real, classifier)[0] < precision - 0.1
-    # one sprite far from all others has a reach in which even noise lies, so that its precision means little
+    # one sprite far from all others has a reach in which even noise lies, so that its precision
+    # means little
     assert du.precision_recall(noise, real, classifier)[1] < 0.05
 
 

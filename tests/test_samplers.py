@@ -36,7 +36,7 @@ STEPS = {
 }
 
 
-# ----------------------------------------------------------------------------------------------------------- step_pairs
+# --------------------------------------------------------------------------------------- step_pairs
 
 
 def check_walk(pairs, n, timesteps):
@@ -73,7 +73,7 @@ def test_examples_of_step_pairs():
     assert du.step_pairs(20)[:2] == [(500, 475), (475, 450)]
 
 
-# ---------------------------------------------------------------------------------------------------- shapes and frames
+# -------------------------------------------------------------------------------- shapes and frames
 
 
 @every_sampler
@@ -138,7 +138,7 @@ def test_progress_bar_only_where_asked_for(name, make_recorder, capsys):
     assert "it" in capsys.readouterr().err
 
 
-# ---------------------------------------------------------------------------------------------------------------- seeds
+# -------------------------------------------------------------------------------------------- seeds
 
 
 @every_sampler
@@ -205,7 +205,7 @@ def test_a_seed_means_the_same_sprites_on_the_gpu(name, tiny_model, make_model):
     np.testing.assert_allclose(on_gpu[1], on_cpu[1], atol=5e-2)
 
 
-# ---------------------------------------------------------------------------------------------- the model is left alone
+# -------------------------------------------------------------------------- the model is left alone
 
 
 @every_sampler
@@ -288,7 +288,7 @@ def test_sampling_a_network_equals_sampling_it_as_a_plain_function(make_model):
     torch.testing.assert_close(run("ddim_context", model, context=context)[0], plain, rtol=1e-3, atol=1e-3)
 
 
-# ---------------------------------------------------------------------------------------------- how the model is called
+# -------------------------------------------------------------------------- how the model is called
 
 
 @pytest.mark.parametrize("name", ["ddpm", "ddpm_incorrect", "ddpm_context"])
@@ -392,7 +392,7 @@ def test_the_default_network_is_loaded_once(tiny_model, tmp_path, monkeypatch):
     du._pretrained.cache_clear()
 
 
-# ----------------------------------------------------------------------------------------------------- noise on the way
+# --------------------------------------------------------------------------------- noise on the way
 
 
 def test_every_ddpm_step_but_the_last_adds_noise_of_size_root_beta(make_recorder):
@@ -440,7 +440,7 @@ def test_context_samplers_with_a_zero_row_equal_those_without_context(tiny_model
         torch.testing.assert_close(with_zero, without, rtol=1e-3, atol=1e-4)
 
 
-# ------------------------------------------------------------------ refused requests; for more see test_bad_inputs.py
+# ------------------------------------------------ refused requests; for more see test_bad_inputs.py
 
 
 @pytest.mark.parametrize("name", ["ddpm_context", "ddim_context"])

@@ -183,7 +183,7 @@ def test_a_lab_that_makes_no_sheet(lab, spoil, complaint):
         make_sheets.make_sheet(lab, "L1.ipynb")
 
 
-# ------------------------------------------------------------------------------------------------------ command line
+# ------------------------------------------------------------------------------------- command line
 
 
 @pytest.fixture
@@ -304,7 +304,7 @@ def test_a_faulty_lab_is_named(root):
         make_sheets.main([], root)
 
 
-# ------------------------------------------------------------------------------------------------- the course's own
+# --------------------------------------------------------------------------------- the course's own
 
 
 def test_the_stored_sheets_are_what_the_labs_give():

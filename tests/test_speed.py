@@ -17,7 +17,7 @@ from support.speed import Recorded, largest_batch
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# ------------------------------------------------------------------------------------------------------- large requests
+# ----------------------------------------------------------------------------------- large requests
 
 
 @pytest.mark.parametrize("device", ["cpu", "cuda"])
@@ -63,7 +63,7 @@ def test_no_batch_is_larger_than_may_be_and_each_has_its_contexts(make_recorder,
     assert torch.equal(torch.cat(model.contexts[:3]), context)
 
 
-# ---------------------------------------------------------------------------------------------- which networks, and how
+# -------------------------------------------------------------------------- which networks, and how
 
 
 class Slow(torch.nn.Module):
@@ -123,7 +123,7 @@ def test_the_network_with_attention_has_a_fast_copy():
     assert fast.init_conv.weight.is_contiguous(memory_format=torch.channels_last)
 
 
-# ------------------------------------------------------------------------------------------------------------- OpenVINO
+# ----------------------------------------------------------------------------------------- OpenVINO
 
 
 @pytest.mark.parametrize("n_sample", [1, 3])
@@ -177,7 +177,7 @@ def test_without_openvino_the_error_says_what_to_install(make_model, monkeypatch
         du.OpenvinoUnet(make_model())
 
 
-# ------------------------------------------------------------------------------------------------------------- bf16
+# --------------------------------------------------------------------------------------------- bf16
 
 
 @pytest.fixture
@@ -222,7 +222,7 @@ def test_a_gpu_without_bf16_is_not_asked_to_try_it(monkeypatch):
     assert du.bf16_is_faster.__wrapped__("cuda") is False
 
 
-# ------------------------------------------------------------------------------------------------- recorded kernels
+# --------------------------------------------------------------------------------- recorded kernels
 
 
 class FakeGraph:
@@ -334,7 +334,7 @@ def test_on_a_gpu_the_recorded_network_is_used_and_agrees(make_model):
         assert fast.graphs == kept
 
 
-# --------------------------------------------------------------------------------------------------------------- import
+# ------------------------------------------------------------------------------------------- import
 
 
 def test_importing_the_module_loads_nothing_large_that_a_lab_may_not_use():

@@ -115,7 +115,10 @@ def measure_where(ruler: Ruler, bf16: bool) -> dict:
     the network decides what it does not know well enough.
     """
     model, where = load_pretrained("model_trained", ruler.images.device), {}
-    for name, step, stride in (("DDIM", ddim_step(), 20), ("DPM-Solver++, η = ∞", dpm_step(math.inf), 50)):
+    for name, step, stride in (
+        ("DDIM", ddim_step(), 20),
+        ("DPM-Solver++, η = ∞", dpm_step(math.inf), 50),
+    ):
         where[name] = {}
         for level in LEVELS:
             pairs = [(t, max(t - stride, 0)) for t in range(level, 0, -stride)]

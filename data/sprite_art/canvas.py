@@ -24,7 +24,8 @@ def _ramp(tones: str) -> Ramp:
     return tuple(tuple(bytes.fromhex(tone)) for tone in tones.split())
 
 
-# Shadows lean towards blue and lights towards yellow, as in the open air, which keeps dark tones from looking dirty.
+# Shadows lean towards blue and lights towards yellow, as in the open air, which keeps dark tones
+# from looking dirty.
 RAMPS: dict[str, Ramp] = {
     "red": _ramp("ff8a7a e8483f c22b35 8f1a33 5c1230"),
     "orange": _ramp("ffc27a f79239 d9661f a84318 6e2a1a"),
@@ -66,7 +67,8 @@ class Look:
     colours: dict[str, str] = field(default_factory=dict)
 
 
-# --- shapes: boolean masks of (16, 16), indexed [y, x]; a pixel belongs to a shape if its centre does -----------------
+# --- shapes: boolean masks of (16, 16), indexed [y, x]; a pixel belongs to a shape if its centre
+# does -----------------
 
 
 def ellipse(cx: float, cy: float, rx: float, ry: float) -> np.ndarray:

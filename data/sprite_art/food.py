@@ -12,7 +12,8 @@ from data.sprite_art.common import Draw, an, closing_gaps, darker, paler, sheet
 
 CREAM: Ramp = ((255, 250, 226), (250, 236, 190), (236, 212, 150), (206, 172, 110), (150, 116, 78))
 CRUST: Ramp = ((255, 214, 138), (238, 172, 84), (205, 128, 54), (154, 86, 42), (100, 54, 34))
-# --- helpers ----------------------------------------------------------------------------------------------------------
+# --- helpers --------------------------------------------------------------------------------------
+# --------------------
 
 
 def _some(rng: Random, items: Sequence, chance: float) -> list:
@@ -104,7 +105,8 @@ def _leaf(c: Canvas, rng: Random, x: int, y: int, sides: Sequence[str] = ("none"
     return side
 
 
-# --- fruit ------------------------------------------------------------------------------------------------------------
+# --- fruit ----------------------------------------------------------------------------------------
+# --------------------
 
 APPLES = {  # distance of the two lobes from the middle, their radii
     "round": (2.0, 4.6, 5.2),
@@ -407,7 +409,8 @@ def lemon(c: Canvas, rng: Random) -> Look:
     return Look(an(f"{colour} {words}"), {"form": form, "leaf": leaf}, {"skin": colour})
 
 
-# --- vegetables -------------------------------------------------------------------------------------------------------
+# --- vegetables -----------------------------------------------------------------------------------
+# --------------------
 
 # Drawn upright, the root begins below.
 CARROT_TOPS = sheet("""
@@ -634,7 +637,8 @@ def mushroom(c: Canvas, rng: Random) -> Look:
     return Look(words, {"number": number, "shape": shape, "grass": grass}, {"cap": colour})
 
 
-# --- meals ------------------------------------------------------------------------------------------------------------
+# --- meals ----------------------------------------------------------------------------------------
+# --------------------
 
 LOAVES = sheet("""
 tin            | round          | baguette       | slice

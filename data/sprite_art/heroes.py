@@ -7,7 +7,8 @@ from random import Random
 from data.sprite_art.canvas import OUTLINE, RAMPS, Canvas, Look, ellipse
 from data.sprite_art.common import HAIRS, SKINS, Draw, an, darker, haired, sheet, shut_in
 
-# Letters in all templates: 1-5 clothes, a-e second cloth, A-E trim, h-l hair, p-t skin; the rest never changes.
+# Letters in all templates: 1-5 clothes, a-e second cloth, A-E trim, h-l hair, p-t skin; the rest
+# never changes.
 FIXED = {"F": RAMPS["gold"], "K": RAMPS["steel"], "P": RAMPS["brown"], "U": RAMPS["white"]}
 
 
@@ -22,7 +23,8 @@ def _pick(rng: Random, names: str, *taken: str) -> str:
     return rng.choice([name for name in names.split() if name not in taken])
 
 
-# --- heads: 10 columns wide, the middle between the 5th and the 6th ---------------------------------------------------
+# --- heads: 10 columns wide, the middle between the 5th and the 6th
+# ---------------------------------------------------
 
 FACE = """
 ..pqqqqr..
@@ -149,7 +151,8 @@ class Hero:
         return Look(f"{an(who)} {kind} in {clothes} with {items}", parts, self.colours)
 
 
-# --- clothes ----------------------------------------------------------------------------------------------------------
+# --- clothes --------------------------------------------------------------------------------------
+# --------------------
 
 CLOTHES = sheet("""
 armour     | tabard     | tunic      | robe       | vestment   | cloak      | furs       | ermine
@@ -169,7 +172,8 @@ q2#UUVV#3r | qV#UUVV#Vr    | q3#2233#3r | q3#abFc#3r | qV#UUVV#Wr | q3#UUVV#3r |
 .QQR..RSS. | .QQR..RSS.    | .BBC..CDD. | .QQR..RSS. | .ddd..eee. | .QQR..RSS. | .QQR..RSS.
 """)
 
-# --- items that only one profession carries, drawn for the left of the picture ---------------------------------------
+# --- items that only one profession carries, drawn for the left of the picture
+# ---------------------------------------
 
 ITEMS = sheet("""
 sword | cutlass | katana | bow | quiver | holy book
@@ -186,7 +190,8 @@ PQ.   | FFGG    | .LK.   | QRU | ...    | ....
 ...   | ....    | ..AB   | ... | ...    | ....
 """)
 
-# --- professions ------------------------------------------------------------------------------------------------------
+# --- professions ----------------------------------------------------------------------------------
+# --------------------
 
 HELMETS = sheet("""
 open helmet | helmet with a nose guard | winged helmet | visored helmet

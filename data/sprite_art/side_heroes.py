@@ -12,7 +12,8 @@ from data.sprite_art.common import HAIRS, SKINS, Draw, an, close_gaps, haired, s
 
 # Everybody stands on the same frame: headgear in rows 1 to 5, the eye in rows 6 and 7, the chin in row 8, the trunk in
 # rows 9 to 11, the legs down to row 14. The nose is in column 10, the hand in column 12, hair and cloaks in 1 to 4.
-# In the templates digits are the main material, a to e usually wood, leather or hair, A to E gold, P to T free.
+# In the templates digits are the main material, a to e usually wood, leather or hair, A to E gold,
+# P to T free.
 
 LIGHT_SKINS = ["pale skin", "tan skin"]  # brown hair stands out only against these
 GOLD, STEEL, WOOD, CLOTH = RAMPS["gold"], RAMPS["steel"], RAMPS["brown"], RAMPS["white"]
@@ -56,7 +57,8 @@ def _with(item: str) -> str:
     return f"with {an(tool)}" + (" over the shoulder" if tool != item else "")
 
 
-# --- head -------------------------------------------------------------------------------------------------------------
+# --- head -----------------------------------------------------------------------------------------
+# --------------------
 
 FACE = """
 .12222.
@@ -106,7 +108,8 @@ def _head(c: Canvas, who: Person, ribbon: str = "red") -> None:
         c.stamp(BEARDS[who.beard], hair, x=6, y=7)
 
 
-# --- body -------------------------------------------------------------------------------------------------------------
+# --- body -----------------------------------------------------------------------------------------
+# --------------------
 
 LEGS = sheet("""
 striding | walking  | running  | stepping
@@ -176,7 +179,8 @@ def _arm(c: Canvas, sleeve: str, hand: str, row: int, end: int = 12) -> None:
     c.stamp("12", {"1": RAMPS[hand]}, x=end - 1, y=row)
 
 
-# --- things to carry --------------------------------------------------------------------------------------------------
+# --- things to carry
+# --------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -230,7 +234,8 @@ ITEMS: dict[str, Item] = {
     "pickaxe": Item(".12\n.b12\n1b.2\n2b.3\n.b\n.b\n.b\n.b\n.c", 5),
 }
 
-# Tools over the shoulder, head to the left; the handle reaches through behind the figure to the hand.
+# Tools over the shoulder, head to the left; the handle reaches through behind the figure to the
+# hand.
 SHOULDERED = sheet("""
 pickaxe | axe    | hoe    | pitchfork
 ..1122  | ...... | ...... | 1122..
@@ -266,7 +271,8 @@ def _hold(c: Canvas, name: str, row: int, sleeve: str, hand: str, extra: str = "
     _arm(c, sleeve, hand, row, item.hand)
 
 
-# --- knight -----------------------------------------------------------------------------------------------------------
+# --- knight ---------------------------------------------------------------------------------------
+# --------------------
 
 HELMETS = sheet("""
 pointed  | flat    | open
@@ -322,7 +328,8 @@ def knight(c: Canvas, rng: Random) -> Look:
     )
 
 
-# --- wizard -----------------------------------------------------------------------------------------------------------
+# --- wizard ---------------------------------------------------------------------------------------
+# --------------------
 
 WIZARD_HATS = sheet("""
 drooping    | swept back  | crumpled    | tall
@@ -348,7 +355,8 @@ def wizard(c: Canvas, rng: Random) -> Look:
     return who.look(c, item, words, {"robe": colour}, hat=hat, robe=robe)
 
 
-# --- archer and rogue -------------------------------------------------------------------------------------------------
+# --- archer and rogue
+# -------------------------------------------------------------------------------------------------
 
 ARCHER_CAPS = sheet("""
 cap         | pointed cap
@@ -413,7 +421,8 @@ def rogue(c: Canvas, rng: Random) -> Look:
     return who.look(c, item, words, {"hood": colour, "mask": mask}, hooded=True, hood=hood, cloak=cloak, pose=pose)
 
 
-# --- priest and monarch -----------------------------------------------------------------------------------------------
+# --- priest and monarch
+# -----------------------------------------------------------------------------------------------
 
 PRIEST_HATS = sheet("""
 mitre    | cap      | veil
@@ -477,7 +486,8 @@ def monarch(c: Canvas, rng: Random) -> Look:
     return who.look(c, item, words, {"cape": cape, "robe": colour}, crown=crown, robe=robe, cape=cut)
 
 
-# --- viking and pirate ------------------------------------------------------------------------------------------------
+# --- viking and pirate
+# ------------------------------------------------------------------------------------------------
 
 HORNED = sheet("""
 upright     | curved      | short
@@ -533,7 +543,8 @@ def pirate(c: Canvas, rng: Random) -> Look:
     return who.look(c, item, words, {"shirt": colour}, hat=hat, patch=str(patch).lower(), pose=pose)
 
 
-# --- ninja ------------------------------------------------------------------------------------------------------------
+# --- ninja ----------------------------------------------------------------------------------------
+# --------------------
 
 NINJA_WRAP = """
 .11222.
@@ -572,7 +583,8 @@ def ninja(c: Canvas, rng: Random) -> Look:
     return who.look(c, item, words, colours, hooded=True, headband=tails, pose=pose, scabbard=str(scabbard).lower())
 
 
-# --- farmer, chef and miner -------------------------------------------------------------------------------------------
+# --- farmer, chef and miner
+# -------------------------------------------------------------------------------------------
 
 STRAW_HATS = sheet("""
 wide        | drooping    | tall

@@ -200,7 +200,7 @@ def training_digits() -> dict:
     return {way: {"mean": short(statistics.mean(e)), "std": short(statistics.stdev(e))} for way, e in errors.items()}
 
 
-# ------------------------------------------------------------------------------------------------------------- growth
+# ------------------------------------------------------------------------------------------- growth
 
 CHILD = """
 import re

@@ -25,7 +25,7 @@ a_t = 1 - b_t
 ab_t = a_t.double().cumprod(dim=0).float()
 
 
-# ------------------------------------------------------------------------------------------------------ linear_schedule
+# ---------------------------------------------------------------------------------- linear_schedule
 
 
 def tables(timesteps, beta1, beta2):
@@ -88,7 +88,7 @@ def product_before(timesteps, beta1, beta2):
     return b, a, late
 
 
-# ----------------------------------------------------------------------------------------- perturb_input and crossover
+# ---------------------------------------------------------------------- perturb_input and crossover
 
 
 def noised_by_numpy(x, t, noise):
@@ -107,7 +107,7 @@ def first_by_ratio(ab_t, power):
     return torch.argmax((power * ab_t / (1 - ab_t) < 1).int())
 
 
-# ------------------------------------------------------------------------------------------------------------- samplers
+# ----------------------------------------------------------------------------------------- samplers
 
 
 def step(x, t, eps, z):
@@ -149,7 +149,15 @@ def sampler_from_own_noise(model, x_T):  # noqa: N803
     return sampler()(model, torch.randn_like(x_T))
 
 
-def collapse(s, m, levels=None, tables=None, share=lambda ab: (1 - ab).sqrt(), centre=lambda ab: ab.sqrt(), **other):
+def collapse(
+    s,
+    m,
+    levels=None,
+    tables=None,
+    share=lambda ab: (1 - ab).sqrt(),
+    centre=lambda ab: ab.sqrt(),
+    **other,
+):
     """The walk without noise, with one place to go wrong for each argument; as it is, it is right."""
     b, ab = tables or (s.b_t, s.ab_t)
     x = torch.randn(50_000) + other.get("start", 0)
@@ -172,7 +180,7 @@ def collapse_by_float(s, m):
     return float(x.mean()), float(x.std())
 
 
-# --------------------------------------------------------------------------------------------------------- the network
+# -------------------------------------------------------------------------------------- the network
 
 
 def block(x, conv1, conv2, shortcut):
@@ -287,7 +295,7 @@ def taken_and_put_back_by_formula(t):
     return [float(b_t[t] / (a_t[t] - a_t[t] * ab_t[t]) ** 0.5), math.sqrt(b_t[t])]
 
 
-# ------------------------------------------------------------------------------------------------ for what is handed in
+# ---------------------------------------------------------------------------- for what is handed in
 
 zeros, ones = torch.zeros(10), torch.ones(10)
 
@@ -360,7 +368,7 @@ def asked_twice(model, x):
     return sampler()(twice, x)
 
 
-# --------------------------------------------------------------------------------------------------------- the tables
+# --------------------------------------------------------------------------------------- the tables
 
 RIGHT = {
     "linear_schedule": [tables, tables_in_a_loop],
@@ -580,9 +588,19 @@ SUBMISSIONS = {
     "linear_schedule": [
         ("", lambda n, low, high: tables(n, torch.tensor(low), torch.tensor(high))),
         ("", lambda *a: list(tables(*a))),
-        ("", lambda *a: (tables(*a)[0], 1 - tables(*a)[0], torch.exp(torch.log(1 - tables(*a)[0]).cumsum(0)))),
+        (
+            "",
+            lambda *a: (
+                tables(*a)[0],
+                1 - tables(*a)[0],
+                torch.exp(torch.log(1 - tables(*a)[0]).cumsum(0)),
+            ),
+        ),
         ("", lambda n, low, high: tables_of(F.pad(torch.linspace(low, high, n), (1, 0)))),
-        ("", lambda n, low, high: tables_of(torch.tensor([0.0, *np.linspace(low, high, n)], dtype=torch.float32))),
+        (
+            "",
+            lambda n, low, high: tables_of(torch.tensor([0.0, *np.linspace(low, high, n)], dtype=torch.float32)),
+        ),
         (
             "",
             lambda n, low, high: tables_of(
@@ -600,12 +618,21 @@ SUBMISSIONS = {
             ),
         ),
         ("beta falls", lambda n, low, high: tables(n, high, low)),
-        ("0 at the end", lambda n, low, high: tables_of(F.pad(torch.linspace(low, high, n), (0, 1)))),
+        (
+            "0 at the end",
+            lambda n, low, high: tables_of(F.pad(torch.linspace(low, high, n), (0, 1))),
+        ),
         ("alpha-bar_0 is 0", lambda *a: (*tables(*a)[:2], F.pad(no_level_zero(*a)[2], (1, 0)))),
         ("alpha_0 is 0", lambda *a: tuple(F.pad(table, (1, 0)) for table in no_level_zero(*a))),
-        ("beta_0 is 1", lambda n, low, high: tables_of(torch.cat([torch.ones(1), torch.linspace(low, high, n)]))),
+        (
+            "beta_0 is 1",
+            lambda n, low, high: tables_of(torch.cat([torch.ones(1), torch.linspace(low, high, n)])),
+        ),
         ("root of alpha-bar", lambda *a: (*tables(*a)[:2], tables(*a)[2].sqrt())),
-        ("roots rise in a line", lambda n, low, high: tables_of(tables(n, low**0.5, high**0.5)[0].square())),
+        (
+            "roots rise in a line",
+            lambda n, low, high: tables_of(tables(n, low**0.5, high**0.5)[0].square()),
+        ),
         ("tables in another order", lambda *a: (tables(*a)[1], tables(*a)[0], tables(*a)[2])),
         ("not a tensor", lambda *a: tuple(table.numpy() for table in tables(*a))),
         ("not a tensor", lambda *a: tuple(table.tolist() for table in tables(*a))),
@@ -626,18 +653,36 @@ SUBMISSIONS = {
             ),
         ),
         ("", noised_step_by_step),
-        ("", lambda x, t, noise: torch.add(x.mul(ab_t[t].sqrt()), noise, alpha=float((1 - ab_t[t]).sqrt()))),
-        ("draws its own noise", lambda x, t, noise: ab_t[t] ** 0.5 * x + (1 - ab_t[t]) ** 0.5 * torch.randn_like(x)),
-        ("level t+1", lambda x, t, noise: ab_t[t + 1] ** 0.5 * x + (1 - ab_t[t + 1]) ** 0.5 * noise),
+        (
+            "",
+            lambda x, t, noise: torch.add(x.mul(ab_t[t].sqrt()), noise, alpha=float((1 - ab_t[t]).sqrt())),
+        ),
+        (
+            "draws its own noise",
+            lambda x, t, noise: ab_t[t] ** 0.5 * x + (1 - ab_t[t]) ** 0.5 * torch.randn_like(x),
+        ),
+        (
+            "level t+1",
+            lambda x, t, noise: ab_t[t + 1] ** 0.5 * x + (1 - ab_t[t + 1]) ** 0.5 * noise,
+        ),
         ("swapped without roots", lambda x, t, noise: (1 - ab_t[t]) * x + ab_t[t] * noise),
         ("beta for the noise", lambda x, t, noise: ab_t[t] ** 0.5 * x + b_t[t] ** 0.5 * noise),
         ("picture not shrunk", lambda x, t, noise: x + (1 - ab_t[t]) ** 0.5 * noise),
         ("noise not weighted", lambda x, t, noise: ab_t[t] ** 0.5 * x + noise),
         ("nothing weighted", lambda x, t, noise: x + noise),
         ("noise forgotten", lambda x, t, noise: ab_t[t] ** 0.5 * x),
-        ("minus in place of plus", lambda x, t, noise: ab_t[t] ** 0.5 * x - (1 - ab_t[t]) ** 0.5 * noise),
-        ("plus in place of minus", lambda x, t, noise: ab_t[t] ** 0.5 * x + (1 + ab_t[t]) ** 0.5 * noise),
-        ("changes its input", lambda x, t, noise: x.mul_(ab_t[t] ** 0.5) + (1 - ab_t[t]) ** 0.5 * noise),
+        (
+            "minus in place of plus",
+            lambda x, t, noise: ab_t[t] ** 0.5 * x - (1 - ab_t[t]) ** 0.5 * noise,
+        ),
+        (
+            "plus in place of minus",
+            lambda x, t, noise: ab_t[t] ** 0.5 * x + (1 + ab_t[t]) ** 0.5 * noise,
+        ),
+        (
+            "changes its input",
+            lambda x, t, noise: x.mul_(ab_t[t] ** 0.5) + (1 - ab_t[t]) ** 0.5 * noise,
+        ),
         ("wrong values", lambda x, t, noise: noised_step_by_step(x, t, noise).clamp(-1, 1)),
         ("not a tensor", lambda x, t, noise: (noised_step_by_step(x, t, noise),)),
         ("not a tensor", lambda x, t, noise: noised_step_by_step(x, t, noise).numpy()),
@@ -661,7 +706,10 @@ SUBMISSIONS = {
         ("last level", lambda ab, power: int((1 - ab > ab * power).nonzero()[-1])),
         ("comparison turned round", lambda ab, power: int((1 - ab < ab * power).nonzero()[0])),
         ("not a number", lambda ab, power: 1 - ab > ab * power),
-        ("not a number", lambda ab, power: [t for t in range(len(ab)) if 1 - ab[t] > power * ab[t]]),
+        (
+            "not a number",
+            lambda ab, power: [t for t in range(len(ab)) if 1 - ab[t] > power * ab[t]],
+        ),
     ],
     "residual_block": [
         ("", lambda x, f, g, s: torch.stack([s(x), g(f(x))]).sum(0) / math.sqrt(2)),
@@ -687,7 +735,14 @@ SUBMISSIONS = {
         (
             "",
             lambda width: nn.Sequential(
-                *(make() for make in (lambda: nn.Linear(1, width), nn.GELU, lambda: nn.Linear(width, width)))
+                *(
+                    make()
+                    for make in (
+                        lambda: nn.Linear(1, width),
+                        nn.GELU,
+                        lambda: nn.Linear(width, width),
+                    )
+                )
             ),
         ),
         ("", lambda width: embedding(width).eval()),
@@ -698,14 +753,32 @@ SUBMISSIONS = {
         ("not a Sequential", lambda width: lambda t: embedding(width)(t)),
         ("not a Sequential", lambda width: nn.Linear(1, width)),
         ("not a Sequential", lambda width: embedding(width)(torch.rand(4, 1))),
-        ("another activation", lambda width: nn.Sequential(nn.Linear(1, width), nn.SiLU(), nn.Linear(width, width))),
-        ("another activation", lambda width: nn.Sequential(nn.Linear(1, width), nn.Sigmoid(), nn.Linear(width, width))),
-        ("wrong width", lambda width: nn.Sequential(nn.Linear(1, width), nn.GELU(), nn.Linear(width, 2 * width))),
-        ("wrong width", lambda width: nn.Sequential(nn.Linear(1, 2 * width), nn.GELU(), nn.Linear(2 * width, width))),
-        ("not one number", lambda width: nn.Sequential(nn.Linear(500, width), nn.GELU(), nn.Linear(width, width))),
+        (
+            "another activation",
+            lambda width: nn.Sequential(nn.Linear(1, width), nn.SiLU(), nn.Linear(width, width)),
+        ),
+        (
+            "another activation",
+            lambda width: nn.Sequential(nn.Linear(1, width), nn.Sigmoid(), nn.Linear(width, width)),
+        ),
+        (
+            "wrong width",
+            lambda width: nn.Sequential(nn.Linear(1, width), nn.GELU(), nn.Linear(width, 2 * width)),
+        ),
+        (
+            "wrong width",
+            lambda width: nn.Sequential(nn.Linear(1, 2 * width), nn.GELU(), nn.Linear(2 * width, width)),
+        ),
+        (
+            "not one number",
+            lambda width: nn.Sequential(nn.Linear(500, width), nn.GELU(), nn.Linear(width, width)),
+        ),
         ("other layers", lambda width: nn.Sequential(embedding(width))),
         ("names do not fit", lambda width: nn.Sequential(dict_of_layers(width))),
-        ("TypeError", lambda width: nn.Sequential(nn.Linear(1, width), nn.GELU, nn.Linear(width, width))),
+        (
+            "TypeError",
+            lambda width: nn.Sequential(nn.Linear(1, width), nn.GELU, nn.Linear(width, width)),
+        ),
     ],
     "unet": [
         ("", unet(wide=lambda vector: vector.reshape(*vector.shape, 1, 1))),
@@ -723,12 +796,21 @@ SUBMISSIONS = {
         ("added, not joined", unet(join=lambda up2, first, x: up2 + first)),
         ("picture in place of its maps", unet(join=lambda up2, first, x: torch.cat((up2, x), 1))),
         ("joined along the wrong axis", unet(join=lambda up2, first, x: torch.cat((up2, first)))),
-        ("joined along the wrong axis", unet(join=lambda up2, first, x: torch.cat((up2, first), dim=2))),
-        ("joined along the wrong axis", unet(join=lambda up2, first, x: torch.cat((up2, first), dim=-1))),
+        (
+            "joined along the wrong axis",
+            unet(join=lambda up2, first, x: torch.cat((up2, first), dim=2)),
+        ),
+        (
+            "joined along the wrong axis",
+            unet(join=lambda up2, first, x: torch.cat((up2, first), dim=-1)),
+        ),
         ("vector forgotten", unet(middle=lambda net, maps: net.up0(maps))),
         ("up0 forgotten", unet(middle=lambda net, maps: net.to_vec(maps))),
         ("TypeError", lambda net, x, t, c: net(x, t, c)),
-        ("joined with itself", unet(enter=lambda stage, h, skip: stage.model(torch.cat((h, h), 1)))),
+        (
+            "joined with itself",
+            unet(enter=lambda stage, h, skip: stage.model(torch.cat((h, h), 1))),
+        ),
         ("wrong values", unet(end=lambda noise, x: noise / 2)),
         ("not a tensor", unet(end=lambda noise, x: (noise, x))),
         ("wrong shape", unet(end=lambda noise, x: noise[0])),
@@ -743,27 +825,42 @@ SUBMISSIONS = {
                 (x.numpy() - (1 - ab_t[t].item()) ** 0.5 * eps.numpy()) / ab_t[t].item() ** 0.5
             ),
         ),
-        ("", lambda x, t, eps: torch.sub(x, eps, alpha=float((1 - ab_t[t]).sqrt())).div_(ab_t[t].sqrt())),
+        (
+            "",
+            lambda x, t, eps: torch.sub(x, eps, alpha=float((1 - ab_t[t]).sqrt())).div_(ab_t[t].sqrt()),
+        ),
         ("level t+1", lambda x, t, eps: jump(x, t + 1, eps)),
         ("clipped", lambda x, t, eps: jump(x, t, eps).clamp(-1, 1)),
         ("clipped", lambda x, t, eps: jump(x, t, eps).clip(min=-1, max=1)),
         ("noise forgotten", lambda x, t, eps: x / ab_t[t] ** 0.5),
         ("noise not weighted", lambda x, t, eps: (x - eps) / ab_t[t] ** 0.5),
-        ("divided by the wrong root", lambda x, t, eps: (x - (1 - ab_t[t]) ** 0.5 * eps) / (1 - ab_t[t]) ** 0.5),
+        (
+            "divided by the wrong root",
+            lambda x, t, eps: (x - (1 - ab_t[t]) ** 0.5 * eps) / (1 - ab_t[t]) ** 0.5,
+        ),
         ("weights swapped", lambda x, t, eps: (x - ab_t[t] ** 0.5 * eps) / (1 - ab_t[t]) ** 0.5),
         ("no square roots", lambda x, t, eps: (x - (1 - ab_t[t]) * eps) / ab_t[t]),
         ("noised once more", lambda x, t, eps: ab_t[t] ** 0.5 * x + (1 - ab_t[t]) ** 0.5 * eps),
         ("draws its own noise", lambda x, t, eps: jump(x, t, torch.randn_like(x))),
-        ("changes its input", lambda x, t, eps: x.sub_((1 - ab_t[t]) ** 0.5 * eps).div(ab_t[t] ** 0.5)),
+        (
+            "changes its input",
+            lambda x, t, eps: x.sub_((1 - ab_t[t]) ** 0.5 * eps).div(ab_t[t] ** 0.5),
+        ),
         ("wrong shape", lambda x, t, eps: jump(x, t, eps).mean(dim=1)),
         ("not a tensor", lambda x, t, eps: jump(x, t, eps).numpy()),
     ],
     "posterior_variance": [
         ("", lambda t: ((1 - ab_t[t - 1]) / (1 - ab_t[t]) * b_t[t]).item()),
         ("", lambda t: b_t[t : t + 1] * (1 - ab_t[t - 1 : t]) / (1 - ab_t[t : t + 1])),
-        ("", lambda t: np.float64(b_t[t]) * (1 - np.float64(ab_t[t - 1])) / (1 - np.float64(ab_t[t]))),
+        (
+            "",
+            lambda t: np.float64(b_t[t]) * (1 - np.float64(ab_t[t - 1])) / (1 - np.float64(ab_t[t])),
+        ),
         ("", lambda t: (1 - ab_t[t - 1]) / (1 - ab_t[t]) * (1 - a_t[t])),
-        ("", lambda t: b_t[t] * (1 - ab_t[t] / a_t[t]).clamp(min=0) / (1 - ab_t[t]) if t > 1 else 0),
+        (
+            "",
+            lambda t: b_t[t] * (1 - ab_t[t] / a_t[t]).clamp(min=0) / (1 - ab_t[t]) if t > 1 else 0,
+        ),
         ("beta of t-1", lambda t: (1 - ab_t[t - 1]) / (1 - ab_t[t]) * b_t[t - 1]),
         ("alpha for alpha-bar", lambda t: b_t[t - 1]),
         ("alpha for alpha-bar", lambda t: 1 - a_t[t - 1]),
@@ -785,10 +882,16 @@ SUBMISSIONS = {
                 (x - (1 - a_t[t]) / (1 - ab_t[t]) ** 0.5 * eps) / a_t[t] ** 0.5 + (1 - a_t[t]).sqrt() * z
             ),
         ),
-        ("", lambda x, t, eps, z: a_t[t] ** -0.5 * (x - b_t[t] * (1 - ab_t[t]) ** -0.5 * eps) + b_t[t] ** 0.5 * z),
+        (
+            "",
+            lambda x, t, eps, z: a_t[t] ** -0.5 * (x - b_t[t] * (1 - ab_t[t]) ** -0.5 * eps) + b_t[t] ** 0.5 * z,
+        ),
         ("", step_by_numpy),
         ("", lambda x, t, eps, z: step(x, torch.tensor(t), eps, z)),
-        ("", lambda x, t, eps, z: torch.stack([step(*four) for four in zip(x, [t] * len(x), eps, z, strict=True)])),
+        (
+            "",
+            lambda x, t, eps, z: torch.stack([step(*four) for four in zip(x, [t] * len(x), eps, z, strict=True)]),
+        ),
         ("level t+1", lambda x, t, eps, z: step(x, t + 1, eps, z)),
         (
             "alpha-bar of t-1",
@@ -798,15 +901,27 @@ SUBMISSIONS = {
             "alpha for alpha-bar",
             lambda x, t, eps, z: (x - b_t[t] / (1 - a_t[t]) ** 0.5 * eps) / a_t[t] ** 0.5 + b_t[t] ** 0.5 * z,
         ),
-        ("prediction not weighted", lambda x, t, eps, z: (x - eps) / a_t[t] ** 0.5 + b_t[t] ** 0.5 * z),
+        (
+            "prediction not weighted",
+            lambda x, t, eps, z: (x - eps) / a_t[t] ** 0.5 + b_t[t] ** 0.5 * z,
+        ),
         (
             "beta alone before the prediction",
             lambda x, t, eps, z: (x - b_t[t] * eps) / a_t[t] ** 0.5 + b_t[t] ** 0.5 * z,
         ),
-        ("root of beta before the prediction", lambda x, t, eps, z: step(x, t, eps / b_t[t] ** 0.5, z)),
+        (
+            "root of beta before the prediction",
+            lambda x, t, eps, z: step(x, t, eps / b_t[t] ** 0.5, z),
+        ),
         ("prediction forgotten", lambda x, t, eps, z: step(x, t, 0, z)),
-        ("multiplied by root alpha", lambda x, t, eps, z: step(x, t, eps, 0) * a_t[t] + b_t[t] ** 0.5 * z),
-        ("divided by alpha", lambda x, t, eps, z: step(x, t, eps, 0) / a_t[t] ** 0.5 + b_t[t] ** 0.5 * z),
+        (
+            "multiplied by root alpha",
+            lambda x, t, eps, z: step(x, t, eps, 0) * a_t[t] + b_t[t] ** 0.5 * z,
+        ),
+        (
+            "divided by alpha",
+            lambda x, t, eps, z: step(x, t, eps, 0) / a_t[t] ** 0.5 + b_t[t] ** 0.5 * z,
+        ),
         ("noise at full strength", lambda x, t, eps, z: step(x, t, eps, 0) + z),
         ("all noise put back", lambda x, t, eps, z: step(x, t, eps, 0) + (1 - ab_t[t]) ** 0.5 * z),
         ("fresh noise subtracted", lambda x, t, eps, z: step(x, t, eps, -z)),
@@ -831,16 +946,31 @@ SUBMISSIONS = {
             ),
         ),
         ("", lambda t: (-step(torch.tensor(0.0), t, 1, 0), b_t[t].sqrt())),
-        ("prediction left on", lambda t: (-step(0, t, torch.ones(1), 0), step(0, t, torch.ones(1), torch.ones(1)))),
+        (
+            "prediction left on",
+            lambda t: (-step(0, t, torch.ones(1), 0), step(0, t, torch.ones(1), torch.ones(1))),
+        ),
         ("x left on", lambda t: (-step(1, t, torch.ones(1), 0), step(0, t, 0, torch.ones(1)))),
-        ("x left on in both", lambda t: (-step(1, t, torch.ones(1), 0), step(1, t, 0, torch.ones(1)))),
-        ("what is left of x", lambda t: (step(1, t, torch.ones(1), 0), step(0, t, 0, torch.ones(1)))),
+        (
+            "x left on in both",
+            lambda t: (-step(1, t, torch.ones(1), 0), step(1, t, 0, torch.ones(1))),
+        ),
+        (
+            "what is left of x",
+            lambda t: (step(1, t, torch.ones(1), 0), step(0, t, 0, torch.ones(1))),
+        ),
         ("all the noise", lambda t: ((1 - ab_t[t]) ** 0.5, b_t[t] ** 0.5)),
         ("posterior variance", lambda t: (-step(0, t, torch.ones(1), 0), beta_tilde(t) ** 0.5)),
         ("level t-1", lambda t: taken_and_put_back(t - 1)),
         ("level t+1", lambda t: taken_and_put_back(t + 1)),
         ("both signs", lambda t: (step(0, t, torch.ones(1), 0), -step(0, t, 0, torch.ones(1)))),
-        ("random numbers", lambda t: (step(0, t, torch.randn(9999), 0).std(), step(0, t, 0, torch.randn(9999)).std())),
+        (
+            "random numbers",
+            lambda t: (
+                step(0, t, torch.randn(9999), 0).std(),
+                step(0, t, 0, torch.randn(9999)).std(),
+            ),
+        ),
         ("wrong number of results", lambda t: taken_and_put_back(t)[0]),
         ("wrong number of results", lambda t: torch.cat(taken_and_put_back(t))),
         ("not a number", lambda t: (-step(zeros, t, ones, zeros), step(zeros, t, zeros, ones))),
@@ -873,7 +1003,10 @@ SUBMISSIONS = {
     "collapse": [
         ("", collapsed(levels=lambda n: [n - i for i in range(n)])),
         ("", collapsed(measure=lambda x: [x.mean().item(), x.var().sqrt().item()])),
-        ("", collapsed(measure=lambda x: (x.sum() / len(x), (x - x.mean()).square().mean().sqrt()))),
+        (
+            "",
+            collapsed(measure=lambda x: (x.sum() / len(x), (x - x.mean()).square().mean().sqrt())),
+        ),
         ("", collapsed(measure=lambda x: (np.mean(x.numpy()), np.std(x.numpy())))),
         ("", collapsed(measure=lambda x: torch.std_mean(x)[::-1])),
         ("counts upwards", collapsed(levels=lambda n: range(1, n + 1))),

@@ -19,7 +19,7 @@ ab_t = (1 - b_t.double()).cumprod(dim=0).float()
 ROOT, STRENGTH = ab_t**0.5, (1 - ab_t) ** 0.5
 
 
-# -------------------------------------------------------------------------------------- perturb_input, noise_variance
+# -------------------------------------------------------------------- perturb_input, noise_variance
 
 
 def column(table, t):
@@ -64,7 +64,7 @@ def variance_with_levels(perturb, x, t):
     return perturb(many, torch.full((300,), t), torch.randn_like(many)).var(0).mean().item()
 
 
-# ------------------------------------------------------------------------------------------ exact_x0 and share_named
+# ------------------------------------------------------------------------- exact_x0 and share_named
 
 
 def posterior(
@@ -134,7 +134,7 @@ def mean_probability(a, b, t):
     return torch.sigmoid(two_sprites(a, b, t) / (2 * (1 - ab_t[t]))).mean()
 
 
-# ---------------------------------------------------------------------------------------------------------- noise_loss
+# --------------------------------------------------------------------------------------- noise_loss
 
 
 def loss(
@@ -171,7 +171,7 @@ def loss_without_grad(model, x):
         return loss()(model, x)
 
 
-# ---------------------------------------------------------------------------------------------------------- ema_update
+# --------------------------------------------------------------------------------------- ema_update
 
 
 def average(weights=lambda a, c, d: a.mul_(d).add_(c, alpha=1 - d), buffers=lambda a, c, d: a.copy_(c)):
@@ -238,7 +238,7 @@ def average_of_whole_numbers(ema_model, model, decay):
     return ema_model
 
 
-# ------------------------------------------------------------------------------------------------------- training_step
+# ------------------------------------------------------------------------------------ training_step
 
 
 def clear(s):
@@ -305,7 +305,7 @@ def training_by_hand(model, ema_model, optimizer, loss_of, x, decay):
 RIGHT_ORDER = (clear, find_loss, backward, clip, step, move_average)
 
 
-# ------------------------------------------------------------------------------------------------------- picture_error
+# ------------------------------------------------------------------------------------ picture_error
 
 
 def guess(model, x, t, noise, time=None, strength=lambda ab: (1 - ab).sqrt()):
@@ -326,7 +326,7 @@ def picture_error_by_factor(model, x, t, noise):
     return (1 / ab_t[t] - 1) * noise_error(model, x, t, noise)
 
 
-# --------------------------------------------------------------------------------------------------------- the tables
+# --------------------------------------------------------------------------------------- the tables
 
 RIGHT = {
     "perturb_input": [noised, noised_by_loop],
@@ -460,7 +460,8 @@ WRONG = {
 }
 
 
-# More of each kind, as learners write them: (exercise, diagnosis or "" where it is right, submission)
+# More of each kind, as learners write them: (exercise, diagnosis or "" where it is right,
+# submission)
 
 
 def perturb_in_numpy(x, t, noise):
@@ -672,13 +673,25 @@ MORE = {
     "perturb_input": [
         ("", perturb_in_numpy),
         ("", perturb_in_place),
-        ("", lambda x, t, e: torch.einsum("n,nchw->nchw", ROOT[t], x) + torch.einsum("n,nchw->nchw", STRENGTH[t], e)),
-        ("", lambda x, t, e: torch.lerp(x * 0, x, ROOT[t].view(-1, 1, 1, 1)) + e * STRENGTH[t].view(-1, 1, 1, 1)),
-        ("", lambda x, t, e: (x.permute(1, 2, 3, 0) * ROOT[t] + e.permute(1, 2, 3, 0) * STRENGTH[t]).movedim(3, 0)),
+        (
+            "",
+            lambda x, t, e: torch.einsum("n,nchw->nchw", ROOT[t], x) + torch.einsum("n,nchw->nchw", STRENGTH[t], e),
+        ),
+        (
+            "",
+            lambda x, t, e: torch.lerp(x * 0, x, ROOT[t].view(-1, 1, 1, 1)) + e * STRENGTH[t].view(-1, 1, 1, 1),
+        ),
+        (
+            "",
+            lambda x, t, e: (x.permute(1, 2, 3, 0) * ROOT[t] + e.permute(1, 2, 3, 0) * STRENGTH[t]).movedim(3, 0),
+        ),
         ("changes its input", perturb_changing_x),
         ("one step in place of t", lambda x, t, e: mix(x, column(1 - b_t, t), e)),
         ("level t+1", lambda x, t, e: noised(x, t + 1, e)),
-        ("both square roots missing", lambda x, t, e: column(ab_t, t) * x + (1 - column(ab_t, t)) * e),
+        (
+            "both square roots missing",
+            lambda x, t, e: column(ab_t, t) * x + (1 - column(ab_t, t)) * e,
+        ),
         ("wrong values", lambda x, t, e: column(ROOT, t) * x - column(STRENGTH, t) * e),
         ("wrong values", lambda x, t, e: column(ROOT, t) * (x + column(STRENGTH, t) * e)),
         ("wrong values", lambda x, t, e: x + column(STRENGTH, t) * e),
@@ -699,7 +712,10 @@ MORE = {
         ("pixels averaged first", measured(lambda x_t: x_t.mean(dim=(1, 2, 3)).var())),
         ("sum over the pixels", measured(lambda x_t: x_t.var(dim=0).sum())),
         ("mean square", measured(lambda x_t: (x_t**2).mean())),
-        ("the same noise each time", lambda f, x, t: variance_in_a_loop(f, x, t, noise=torch.ones_like)),
+        (
+            "the same noise each time",
+            lambda f, x, t: variance_in_a_loop(f, x, t, noise=torch.ones_like),
+        ),
         ("uniform noise", lambda f, x, t: variance_in_a_loop(f, x, t, noise=torch.rand_like)),
         ("variance squared", measured(lambda x_t: x_t.var(dim=0).mean() ** 2)),
         ("formula in place of a measurement", lambda perturb, x, t: float(STRENGTH[t]) ** 2),
@@ -714,11 +730,20 @@ MORE = {
         ("mean over the pixels", lambda *a: posterior_of_axes(*a, reduce=torch.mean)),
         ("absolute distance", lambda *a: posterior_of_axes(*a, p=1)),
         ("picture scaled up", lambda *a: posterior_scaled_up(*a, variance=lambda ab: 1 - ab)),
-        ("root of the variance", lambda *a: posterior(*a, exponent=lambda d, ab: -(d**2) / (2 * (1 - ab) ** 0.5))),
-        ("variance squared", lambda *a: posterior(*a, exponent=lambda d, ab: -(d**2) / (2 * (1 - ab) ** 2))),
+        (
+            "root of the variance",
+            lambda *a: posterior(*a, exponent=lambda d, ab: -(d**2) / (2 * (1 - ab) ** 0.5)),
+        ),
+        (
+            "variance squared",
+            lambda *a: posterior(*a, exponent=lambda d, ab: -(d**2) / (2 * (1 - ab) ** 2)),
+        ),
         ("not normalised", unnormalised),
         ("noise in place of picture", posterior_noise),
-        ("mean of all sprites", lambda x_t, t, s: s.mean(dim=0, keepdim=True).repeat(len(x_t), 1, 1, 1)),
+        (
+            "mean of all sprites",
+            lambda x_t, t, s: s.mean(dim=0, keepdim=True).repeat(len(x_t), 1, 1, 1),
+        ),
         ("level t-1", lambda x_t, t, s: posterior(x_t, t - 1, s)),
         ("wrong dtype", lambda x_t, t, s: posterior(x_t.double(), t, s.double())),
     ],
@@ -745,7 +770,13 @@ MORE = {
         ("", loss_of_float_levels),
         ("", loss(levels=lambda n: torch.randint(0, T, (n,)) + 1)),
         ("", loss(time=lambda t: t / T * 1.0, judge=lambda a, b: (b - a).pow(2).sum() / b.numel())),
-        ("", loss(levels=lambda n: (torch.rand(n) * T).long() + 1, noise=lambda x: torch.normal(0.0, 1.0, x.shape))),
+        (
+            "",
+            loss(
+                levels=lambda n: (torch.rand(n) * T).long() + 1,
+                noise=lambda x: torch.normal(0.0, 1.0, x.shape),
+            ),
+        ),
         ("", loss(judge=lambda a, b: (a - b).flatten(1).square().mean(dim=1).mean())),
         ("division of whole numbers", loss(time=lambda t: t // T)),
         ("division of whole numbers", loss(time=lambda t: (t / T).long())),
@@ -755,7 +786,10 @@ MORE = {
         ("one number for many pixels", loss(noise=lambda x: torch.randn(len(x), 1, *x.shape[2:]))),
         ("uniform noise", loss(noise=lambda x: 2 * torch.rand_like(x) - 1)),
         ("uniform noise", loss(noise=lambda x: 3.46 * (torch.rand_like(x) - 0.5))),
-        ("one noise for all", loss(noise=lambda x: torch.randn(x.shape[1:]).repeat(len(x), 1, 1, 1))),
+        (
+            "one noise for all",
+            loss(noise=lambda x: torch.randn(x.shape[1:]).repeat(len(x), 1, 1, 1)),
+        ),
         ("not asked once", looped),
         ("no gradient", lambda model, x: loss()(model, x).item()),
         ("t in place of t/T", loss(time=lambda t: t.float())),
@@ -773,9 +807,15 @@ MORE = {
         ("decay for both", average(lambda a, c, d: a.mul_(d).add_(c, alpha=d))),
         ("weights not changed", average(lambda a, c, d: a.lerp(c, 1 - d))),
         ("weights not changed", average(lambda a, c, d: a * d + c * (1 - d))),
-        ("buffers averaged", average(buffers=lambda a, c, d: a.copy_(torch.lerp(c.float(), a.float(), d)))),
+        (
+            "buffers averaged",
+            average(buffers=lambda a, c, d: a.copy_(torch.lerp(c.float(), a.float(), d))),
+        ),
         ("shares swapped", average(lambda a, c, d: a.mul_(1 - d).add_(d * c))),
-        ("not in place", lambda ema_model, model, decay: average()(ema_model, model, decay).state_dict()),
+        (
+            "not in place",
+            lambda ema_model, model, decay: average()(ema_model, model, decay).state_dict(),
+        ),
         ("plain mean", average(lambda a, c, d: a.add_(c).div_(2))),
     ],
     "training_step": [

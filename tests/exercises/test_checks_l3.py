@@ -19,7 +19,7 @@ ab_t = torch.cat([torch.ones(1), 1 - torch.linspace(1e-4, 0.02, T)]).cumprod(dim
 m, s = 1.0, 0.7
 
 
-# -------------------------------------------------------------------------------------------------------------- context
+# ------------------------------------------------------------------------------------------ context
 
 
 def context(wish, n, place=CLASSES.index, part=float, dtype=torch.float32):
@@ -55,7 +55,7 @@ def one_hot_of_the_largest(wish, n):
     return torch.nn.functional.one_hot(context(wish, n).max(dim=1).indices, 5).float()
 
 
-# -------------------------------------------------------------------------------------------------------- hide_contexts
+# ------------------------------------------------------------------------------------ hide_contexts
 
 
 def hidden(c, p, generator, shape=lambda c: (len(c), 1), seen=lambda draw, p: draw >= p, paint=None):
@@ -105,7 +105,7 @@ def mask_of_the_old_code(c, shown, p):
     return c * (-1 * shown)
 
 
-# ----------------------------------------------------------------------------------------------------- confusion_matrix
+# --------------------------------------------------------------------------------- confusion_matrix
 
 
 def matrix(asked, recognised, n, dtype=torch.long):
@@ -134,7 +134,7 @@ def matrix_from_one(asked, recognised, n):
     return matrix(asked - 1, recognised - 1, n)
 
 
-# --------------------------------------------------------------------------------------------------------------- passes
+# ------------------------------------------------------------------------------------------- passes
 
 
 def counted(n, w, sprites=1, steps=None, guidance=None):
@@ -164,7 +164,7 @@ def counted_by_a_module(n, w):
     return model.calls
 
 
-# ----------------------------------------------------------------------------------------------- promised and either_or
+# --------------------------------------------------------------------------- promised and either_or
 
 
 def bell(x, mean, variance):
@@ -240,7 +240,7 @@ def mixed_context(x, t, share):
     return two_bells(x, t / T, torch.full((len(x), 1), share * 1 + (1 - share) * -1))
 
 
-# -------------------------------------------------------------------------------------------------------------- variety
+# ------------------------------------------------------------------------------------------ variety
 
 
 def varied(x, pairs=itertools.combinations, distance=lambda d: d.square().mean().sqrt(), mean=np.mean):
@@ -252,7 +252,7 @@ def varied_by_matrix(x):
     return squares.sqrt().sum() / (len(x) * (len(x) - 1))
 
 
-# ----------------------------------------------------------------------------------------------------------- the tables
+# --------------------------------------------------------------------------------------- the tables
 
 RIGHT = {
     "context": [context, context_by_numpy, context_by_eye],
@@ -427,7 +427,7 @@ def test_a_count_without_all_classes_shows_the_learners_line(checks):
     assert verdict.status == "crashed" and "torch.bincount(n * asked + recognised)" in verdict.message
 
 
-# ---------------------------------------------------------------------------------------- what learners have handed in
+# --------------------------------------------------------------------- what learners have handed in
 # (diagnosis, function); "" is right. A crash has the name of its exception.
 
 
@@ -662,8 +662,14 @@ SUBMISSIONS = {
         ("wrong shape", lambda wish, n: context(wish, 1)),
         ("wrong shape", lambda wish, n: torch.tensor(parts(wish)).repeat(n)),
         ("wrong shape", lambda wish, n: torch.tensor([parts(wish)]).repeat(1, n)),
-        ("wrong shape", lambda wish, n: torch.tensor([[float(part) for part in wish.values()]] * n)),
-        ("cut to integers", lambda wish, n: torch.IntTensor([[int(part) for part in parts(wish)]] * n)),
+        (
+            "wrong shape",
+            lambda wish, n: torch.tensor([[float(part) for part in wish.values()]] * n),
+        ),
+        (
+            "cut to integers",
+            lambda wish, n: torch.IntTensor([[int(part) for part in parts(wish)]] * n),
+        ),
         ("cut to integers", lambda wish, n: torch.tensor([[name in wish for name in CLASSES]] * n)),
     ],
     "hide_contexts": [
@@ -671,18 +677,27 @@ SUBMISSIONS = {
         ("", lambda c, p, g: torch.where(draws(c, g) < p, 0.0, c)),
         ("", lambda c, p, g: c.masked_fill(draws(c, g) < p, 0)),
         ("", lambda c, p, g: c * torch.bernoulli(torch.full((len(c), 1), 1 - p), generator=g)),
-        ("", lambda c, p, g: torch.stack([row if torch.rand((), generator=g) > p else 0 * row for row in c])),
+        (
+            "",
+            lambda c, p, g: torch.stack([row if torch.rand((), generator=g) > p else 0 * row for row in c]),
+        ),
         ("", lambda c, p, g: torch.diag((draws(c, g)[:, 0] > p).float()) @ c),
         ("", lambda c, p, g: c * (draws(c, g) > p).repeat(1, 5).float()),
         ("", lambda c, p, g: c * (1 - (draws(c, g) < p).float())),
         ("", lambda c, p, g: c - c * (draws(c, g) < p)),
         ("single entries hidden", hidden_number_by_number),
-        ("single entries hidden", lambda c, p, g: c * torch.bernoulli(torch.full_like(c, 1 - p), generator=g)),
+        (
+            "single entries hidden",
+            lambda c, p, g: c * torch.bernoulli(torch.full_like(c, 1 - p), generator=g),
+        ),
         ("single entries hidden", first_number_hidden),
         ("changes its input", lambda c, p, g: c.mul_((draws(c, g) >= p).float())),
         ("always the same rows", hidden_by_the_global_seed),
         ("always the same rows", lambda c, p, g: c * (draws(c, g.manual_seed(0)) >= p)),
-        ("one draw for the batch", lambda c, p, g: c if torch.rand(1, generator=g) >= p else torch.zeros_like(c)),
+        (
+            "one draw for the batch",
+            lambda c, p, g: c if torch.rand(1, generator=g) >= p else torch.zeros_like(c),
+        ),
         ("wrong share", lambda c, p, g: c * draws(c, g).round()),
         ("wrong share", lambda c, p, g: c * (torch.randn(len(c), 1, generator=g) >= p)),
         ("wrong share", lambda c, p, g: c * (draws(c, g) >= 0.1)),
@@ -703,12 +718,24 @@ SUBMISSIONS = {
         ("", counted_in(lambda n: [[0] * n for _ in range(n)])),
         ("", counted_in(lambda n: np.zeros((n, n)))),
         ("", counted_in(lambda n: torch.zeros(n, n))),
-        ("", lambda a, r, n: torch.zeros(n, n).index_put((a, r), torch.ones(len(a)), accumulate=True)),
-        ("", lambda a, r, n: torch.tensor([[((a == i) & (r == j)).sum() for j in range(n)] for i in range(n)])),
+        (
+            "",
+            lambda a, r, n: torch.zeros(n, n).index_put((a, r), torch.ones(len(a)), accumulate=True),
+        ),
+        (
+            "",
+            lambda a, r, n: torch.tensor([[((a == i) & (r == j)).sum() for j in range(n)] for i in range(n)]),
+        ),
         ("", lambda a, r, n: torch.bincount(n * a + r, minlength=n * n).view(n, n).int()),
-        ("", lambda a, r, n: torch.stack([torch.bincount(r[a == i], minlength=n) for i in range(n)])),
+        (
+            "",
+            lambda a, r, n: torch.stack([torch.bincount(r[a == i], minlength=n) for i in range(n)]),
+        ),
         ("", lambda a, r, n: [torch.bincount(r[a == i], minlength=n) for i in range(n)]),
-        ("", lambda a, r, n: torch.nn.functional.one_hot(a, n).T @ torch.nn.functional.one_hot(r, n)),
+        (
+            "",
+            lambda a, r, n: torch.nn.functional.one_hot(a, n).T @ torch.nn.functional.one_hot(r, n),
+        ),
         ("", lambda a, r, n: tuple(map(tuple, matrix_of_lists(a, r, n)))),
         ("", lambda a, r, n: np.bincount(n * a.numpy() + r.numpy(), minlength=n * n).reshape(n, n)),
         ("rows are one list", counted_in(lambda n: [[0] * n] * n)),
@@ -718,7 +745,10 @@ SUBMISSIONS = {
         ("each pair counted once", lambda *a: matrix(*a) > 0),
         ("begun with ones", counted_in(lambda n: torch.ones(n, n))),
         ("counted both ways", lambda *a: matrix(*a) + matrix(*a).T),
-        ("each asked with each recognised", counted_in(lambda n: torch.zeros(n, n), pairs=itertools.product)),
+        (
+            "each asked with each recognised",
+            counted_in(lambda n: torch.zeros(n, n), pairs=itertools.product),
+        ),
         ("mistakes left out", counted_in(lambda n: torch.zeros(n, n), which=lambda i, j: i == j)),
         ("hits left out", counted_in(lambda n: torch.zeros(n, n), which=lambda i, j: i != j)),
         ("transposed", lambda a, r, n: torch.bincount(a + n * r, minlength=n * n).reshape(n, n)),
@@ -737,7 +767,10 @@ SUBMISSIONS = {
         ("", lambda cond, uncond, w: torch.add(uncond, cond - uncond, alpha=w)),
         ("", lambda cond, uncond, w: uncond - w * (uncond - cond)),
         ("", lambda cond, uncond, w: uncond + w * cond - w * uncond),
-        ("", lambda cond, uncond, w: (uncond.double() + w * (cond.double() - uncond.double())).float()),
+        (
+            "",
+            lambda cond, uncond, w: (uncond.double() + w * (cond.double() - uncond.double())).float(),
+        ),
         ("changes its input", lambda cond, uncond, w: uncond.add_(w * (cond - uncond))),
         ("w cut to an integer", lambda cond, uncond, w: uncond + int(w) * (cond - uncond)),
         ("not a tensor", lambda cond, uncond, w: (uncond + w * (cond - uncond)).numpy()),
@@ -805,7 +838,10 @@ SUBMISSIONS = {
         ("whole density sharpened", moments(lambda plus, minus, w: plus**w)),
         ("right half only", moments(sharpened, x=torch.linspace(0, 8, 2001))),
         ("divided by its sum", moments(sharpened, area=torch.sum)),
-        ("square root of the second moment", lambda w: (RIGHT_MOMENTS(w)[0], np.hypot(*RIGHT_MOMENTS(w)))),
+        (
+            "square root of the second moment",
+            lambda w: (RIGHT_MOMENTS(w)[0], np.hypot(*RIGHT_MOMENTS(w))),
+        ),
         ("spread and mean swapped", lambda w: RIGHT_MOMENTS(w)[::-1]),
         ("other class", moments(lambda plus, minus, w: sharpened(minus, plus, w))),
         ("variance", moments(sharpened, spread=lambda v: v)),
@@ -821,18 +857,30 @@ SUBMISSIONS = {
         ("", number_by_number),
         ("", by_p(lambda x, mean, v, odds: torch.sigmoid(2 * mean * x / v + odds))),
         ("", by_p(lambda x, mean, v, odds: 1 / (1 + torch.exp(-2 * mean * x / v - odds)))),
-        ("", by_bells(lambda x, mean, v: torch.distributions.Normal(mean, v.sqrt()).log_prob(x).exp())),
+        (
+            "",
+            by_bells(lambda x, mean, v: torch.distributions.Normal(mean, v.sqrt()).log_prob(x).exp()),
+        ),
         ("", lambda x, t, share: mixture(x.double(), t, share).float()),
-        ("probabilities swapped", by_p(lambda x, mean, v, odds: torch.sigmoid(2 * mean * x / v + odds), False)),
+        (
+            "probabilities swapped",
+            by_p(lambda x, mean, v, odds: torch.sigmoid(2 * mean * x / v + odds), False),
+        ),
         ("shares forgotten", lambda x, t, share: two_bells(x, t / T)),
         ("2 missing", by_bells(lambda x, mean, v: torch.exp(-((x - mean) ** 2) / v))),
         ("root of v", by_bells(lambda x, mean, v: torch.exp(-((x - mean) ** 2) / (2 * v.sqrt())))),
         ("v squared", by_bells(lambda x, mean, v: torch.exp(-((x - mean) ** 2) / (2 * v**2)))),
         ("minus missing", by_bells(lambda x, mean, v: torch.exp((x - mean) ** 2 / (2 * v)))),
-        ("fixed shares", by_bells(lambda x, mean, v: torch.exp(-((x - mean.abs()) ** 2) / (2 * v)))),
+        (
+            "fixed shares",
+            by_bells(lambda x, mean, v: torch.exp(-((x - mean.abs()) ** 2) / (2 * v))),
+        ),
         ("ᾱ for √ᾱ", lambda *a: mixture(*a, bells=lambda ab: (ab * m, ab * s**2 + 1 - ab))),
         ("s for s²", lambda *a: mixture(*a, bells=lambda ab: (ab.sqrt() * m, ab * s + 1 - ab))),
-        ("width not shrunk", lambda *a: mixture(*a, bells=lambda ab: (ab.sqrt() * m, s**2 + 1 - ab))),
+        (
+            "width not shrunk",
+            lambda *a: mixture(*a, bells=lambda ab: (ab.sqrt() * m, s**2 + 1 - ab)),
+        ),
         (
             "one P for a picture",
             by_p(lambda x, mean, v, odds: torch.sigmoid((2 * mean * x / v).sum(dim=(1, 2, 3), keepdim=True) + odds)),
@@ -840,14 +888,26 @@ SUBMISSIONS = {
         ("class +1 only", lambda x, t, share: predicted(x, t)[0]),
         ("class -1 only", lambda x, t, share: predicted(x, t)[1]),
         ("no shares at all", lambda x, t, share: sum(predicted(x, t))),
-        ("as guidance", lambda x, t, share: torch.lerp(two_bells(x, t / T), predicted(x, t)[0], share)),
+        (
+            "as guidance",
+            lambda x, t, share: torch.lerp(two_bells(x, t / T), predicted(x, t)[0], share),
+        ),
         ("wrong values", by_p(lambda x, mean, v, odds: torch.sigmoid(mean * x / v + odds))),
         ("wrong values", by_p(lambda x, mean, v, odds: (x > 0).float())),
-        ("wrong values", by_p(lambda x, mean, v, odds: torch.sigmoid(2 * mean * x / v + odds).mean())),
-        ("wrong values", lambda x, t, share: torch.where(torch.rand_like(x) < share, *predicted(x, t))),
+        (
+            "wrong values",
+            by_p(lambda x, mean, v, odds: torch.sigmoid(2 * mean * x / v + odds).mean()),
+        ),
+        (
+            "wrong values",
+            lambda x, t, share: torch.where(torch.rand_like(x) < share, *predicted(x, t)),
+        ),
         ("wrong shape", lambda *a: mixture(*a).mean(dim=(1, 2, 3))),
         ("IndexError", lambda x, t, share: share * two_bells(x, t, torch.ones(len(x), 1))),
-        ("TypeError", lambda x, t, share: share * two_bells(x, t / T, 1) + (1 - share) * two_bells(x, t / T, -1)),
+        (
+            "TypeError",
+            lambda x, t, share: share * two_bells(x, t / T, 1) + (1 - share) * two_bells(x, t / T, -1),
+        ),
     ],
     "variety": [
         ("", sum_over_pairs(lambda n: n * (n - 1) / 2)),
@@ -862,9 +922,15 @@ SUBMISSIONS = {
         ("half", sum_over_pairs(lambda n: n * (n - 1))),
         ("sum", sum_over_pairs(lambda n: 1)),
         ("last left out", lambda x: varied(x[:-1])),
-        ("first against the others", lambda x: varied(x, pairs=lambda x, k: [(x[0], other) for other in x[1:]])),
+        (
+            "first against the others",
+            lambda x: varied(x, pairs=lambda x, k: [(x[0], other) for other in x[1:]]),
+        ),
         ("ring", lambda x: varied(x, pairs=lambda x, k: zip(x, x.roll(1, 0), strict=True))),
-        ("each once with itself", lambda x: varied(x, pairs=itertools.combinations_with_replacement)),
+        (
+            "each once with itself",
+            lambda x: varied(x, pairs=itertools.combinations_with_replacement),
+        ),
         ("each with itself", lambda x: all_differences(x).sqrt().mean()),
         ("root at the end, each with itself", lambda x: all_differences(x).mean().sqrt()),
         ("standard deviation", lambda x: x.std(dim=0).mean()),
@@ -874,8 +940,14 @@ SUBMISSIONS = {
         ("divided by all values", lambda x: lengths(x).mean() / x.numel() ** 0.5),
         ("channels not counted", lambda x: lengths(x).mean() / x[0, 0].numel() ** 0.5),
         ("768 for all", lambda x: lengths(x).mean() / 768**0.5),
-        ("mean of the channels", lambda x: varied(x, distance=lambda d: d.square().mean(dim=(1, 2)).sqrt().mean())),
-        ("mean of the pixels", lambda x: varied(x, distance=lambda d: d.square().mean(dim=0).sqrt().mean())),
+        (
+            "mean of the channels",
+            lambda x: varied(x, distance=lambda d: d.square().mean(dim=(1, 2)).sqrt().mean()),
+        ),
+        (
+            "mean of the pixels",
+            lambda x: varied(x, distance=lambda d: d.square().mean(dim=0).sqrt().mean()),
+        ),
         ("not squared", lambda x: varied(x, distance=torch.mean)),
         ("clipped", lambda x: varied(x.clamp(-1, 1))),
         ("wrong values", lambda x: x.std()),

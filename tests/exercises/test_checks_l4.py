@@ -22,7 +22,7 @@ a_t = 1 - torch.cat([torch.zeros(1), torch.linspace(1e-4, 0.02, T)])
 ab_t = a_t.double().cumprod(dim=0).float()
 
 
-# ---------------------------------------------------------------------------------------------------------- step_pairs
+# --------------------------------------------------------------------------------------- step_pairs
 
 
 def pairs_by_linspace(n, timesteps):
@@ -69,7 +69,7 @@ def pairs_with_a_last_small_step(n, timesteps):
     return list(zip(levels[:-1], levels[1:], strict=True))
 
 
-# -------------------------------------------------------------------------------------------------------- denoise_ddim
+# ------------------------------------------------------------------------------------- denoise_ddim
 
 
 def sigma_of(t, t_prev, eta, ab=ab_t):
@@ -99,7 +99,7 @@ def ddim_with_total_noise_first(x, t, t_prev, eps, eta, z):
     return ab_t[t_prev] ** 0.5 * clean(x, t, eps) + total * (1 - (sigma / total) ** 2) ** 0.5 * eps + sigma * z
 
 
-# ---------------------------------------------------------------------------------------------------------- measuring
+# ---------------------------------------------------------------------------------------- measuring
 
 
 def prediction(x, t, s):
@@ -131,7 +131,7 @@ def needed(s, bound, start=None, spread=measured_spread, wrong=lambda std, s: ab
     return n
 
 
-# --------------------------------------------------------------------------------------------------------------- slerp
+# -------------------------------------------------------------------------------------------- slerp
 
 
 def cos_angle(a, b):
@@ -196,7 +196,7 @@ def lengthened_line(a, b, u):
     return mixed / mixed.norm() * a.norm()
 
 
-# -------------------------------------------------------------------------------------------------------------- encode
+# ------------------------------------------------------------------------------------------- encode
 
 
 def climb(walk=None, ask=lambda t, t_next: max(t, 1), guess=None, noise=None, scale=T):
@@ -224,7 +224,7 @@ def climb_by_levels(model, x_0, n):
     return (y * math.sqrt(ab_t[T])).float()
 
 
-# ---------------------------------------------------------------------------------------------------------------- edit
+# --------------------------------------------------------------------------------------------- edit
 
 
 def guided(model, x, t, c, w):
@@ -257,7 +257,7 @@ def climb_pairs(n):
     return [(t_prev, t) for t, t_prev in pairs_by_linspace(n, T)[::-1]]
 
 
-# --------------------------------------------------------------------------------------------------------- the tables
+# --------------------------------------------------------------------------------------- the tables
 
 RIGHT = {
     "step_pairs": [pairs_by_linspace, pairs_by_division],
@@ -318,7 +318,12 @@ WRONG = {
         ),
         "direction left out": lambda x, t, p, eps, eta, z: ab_t[p] ** 0.5 * clean(x, t, eps) + sigma_of(t, p, eta) * z,
         "sigma without its root": lambda x, t, p, eps, eta, z: ddim(
-            x, t, p, eps, eta * (1 - ab_t[p]) / (1 - ab_t[t]) * (1 - ab_t[t] / ab_t[p]) / sigma_of(t, p, 1), z
+            x,
+            t,
+            p,
+            eps,
+            eta * (1 - ab_t[p]) / (1 - ab_t[t]) * (1 - ab_t[t] / ab_t[p]) / sigma_of(t, p, 1),
+            z,
         ),
         "predicted noise in place of z": lambda x, t, p, eps, eta, z: ddim(x, t, p, eps, eta, eps),
         "always without noise": lambda x, t, p, eps, eta, z: ddim(x, t, p, eps, 0, z),
@@ -402,13 +407,16 @@ WRONG = {
 }
 
 
-# ------------------------------------------------------------------------------------------ as learners write them
+# --------------------------------------------------------------------------- as learners write them
 
 # exercise → (diagnosis, or "" where it is right; what was typed)
 SUBMISSIONS = {
     "step_pairs": [
         ("", "l = np.linspace(timesteps, 0, n + 1).astype(int); return list(zip(l[:-1], l[1:]))"),
-        ("repeated level", "l = [int(timesteps * (1 - i / n)) for i in range(n + 1)]; return list(zip(l, l[1:]))"),
+        (
+            "repeated level",
+            "l = [int(timesteps * (1 - i / n)) for i in range(n + 1)]; return list(zip(l, l[1:]))",
+        ),
         (
             "",
             "l = [round(timesteps - i * timesteps / n) for i in range(n + 1)]\nreturn [(l[i], l[i + 1]) for i in range(n)]",
@@ -421,17 +429,26 @@ SUBMISSIONS = {
             "",
             "out, t = [], timesteps\nfor i in range(n, 0, -1):\n    out.append((t, t - t // i)); t = out[-1][1]\nreturn out",
         ),
-        ("", "return [(math.ceil(timesteps * i / n), math.ceil(timesteps * (i - 1) / n)) for i in range(n, 0, -1)]"),
+        (
+            "",
+            "return [(math.ceil(timesteps * i / n), math.ceil(timesteps * (i - 1) / n)) for i in range(n, 0, -1)]",
+        ),
         (
             "",
             "l = torch.linspace(timesteps, 0, n + 1).round().int().tolist(); return [[a, b] for a, b in itertools.pairwise(l)]",
         ),
-        ("fence post", "l = torch.linspace(timesteps, 0, n).round().int().tolist(); return list(zip(l, l[1:]))"),
+        (
+            "fence post",
+            "l = torch.linspace(timesteps, 0, n).round().int().tolist(); return list(zip(l, l[1:]))",
+        ),
         (
             "fence post",
             "l = torch.linspace(timesteps, 0, n + 2).round().int().tolist(); return list(zip(l[:-1], l[1:]))",
         ),
-        ("last level left out", "l = list(range(timesteps, 0, -timesteps // n)); return list(zip(l, l[1:]))"),
+        (
+            "last level left out",
+            "l = list(range(timesteps, 0, -timesteps // n)); return list(zip(l, l[1:]))",
+        ),
         (
             "last level left out",
             "l = torch.arange(timesteps, 0, -timesteps / n).int().tolist(); return list(zip(l[:-1], l[1:]))",
@@ -440,11 +457,26 @@ SUBMISSIONS = {
             "ends above 0",
             "s = timesteps // n\nl = [timesteps - i * s for i in range(n + 1)]\nreturn list(zip(l, l[1:]))",
         ),
-        ("fixed stride", "l = list(range(timesteps, 0, -(timesteps // n))) + [0]; return list(zip(l, l[1:]))"),
-        ("not a list", "l = torch.linspace(timesteps, 0, n + 1).round().int().tolist(); return zip(l, l[1:])"),
-        ("not a list", "l = np.linspace(timesteps, 0, n + 1).round().astype(int); return np.stack([l[:-1], l[1:]], 1)"),
-        ("not whole numbers", "l = torch.linspace(timesteps, 0, n + 1).tolist(); return list(zip(l, l[1:]))"),
-        ("not whole numbers", "l = torch.linspace(timesteps, 0, n + 1).round(); return list(zip(l, l[1:]))"),
+        (
+            "fixed stride",
+            "l = list(range(timesteps, 0, -(timesteps // n))) + [0]; return list(zip(l, l[1:]))",
+        ),
+        (
+            "not a list",
+            "l = torch.linspace(timesteps, 0, n + 1).round().int().tolist(); return zip(l, l[1:])",
+        ),
+        (
+            "not a list",
+            "l = np.linspace(timesteps, 0, n + 1).round().astype(int); return np.stack([l[:-1], l[1:]], 1)",
+        ),
+        (
+            "not whole numbers",
+            "l = torch.linspace(timesteps, 0, n + 1).tolist(); return list(zip(l, l[1:]))",
+        ),
+        (
+            "not whole numbers",
+            "l = torch.linspace(timesteps, 0, n + 1).round(); return list(zip(l, l[1:]))",
+        ),
         (
             "pairs turned round",
             "l = torch.linspace(timesteps, 0, n + 1).round().int().tolist(); return list(zip(l[1:], l))",
@@ -465,7 +497,10 @@ SUBMISSIONS = {
             "gap in the walk",
             "l = torch.linspace(timesteps, 0, 2 * n).round().int().tolist(); return list(zip(l[::2], l[1::2]))",
         ),
-        ("wrong start", "l = torch.linspace(1000, 0, n + 1).round().int().tolist(); return list(zip(l, l[1:]))"),
+        (
+            "wrong start",
+            "l = torch.linspace(1000, 0, n + 1).round().int().tolist(); return list(zip(l, l[1:]))",
+        ),
         (
             "uneven",
             "l = np.linspace(timesteps**0.5, 0, n + 1) ** 2; l = l.round().astype(int); return list(zip(l, l[1:]))",
@@ -505,8 +540,14 @@ SUBMISSIONS = {
             "missing square root on the direction",
             "p, s = ab_t[t_prev], sigma_of(t, t_prev, eta)\nreturn p.sqrt() * clean(x, t, eps) + (1 - p - s**2) * eps + s * z",
         ),
-        ("direction left out", "s = sigma_of(t, t_prev, eta)\nreturn ab_t[t_prev].sqrt() * clean(x, t, eps) + s * z"),
-        ("always without noise", "return ab_t[t_prev].sqrt() * clean(x, t, eps) + (1 - ab_t[t_prev]).sqrt() * eps"),
+        (
+            "direction left out",
+            "s = sigma_of(t, t_prev, eta)\nreturn ab_t[t_prev].sqrt() * clean(x, t, eps) + s * z",
+        ),
+        (
+            "always without noise",
+            "return ab_t[t_prev].sqrt() * clean(x, t, eps) + (1 - ab_t[t_prev]).sqrt() * eps",
+        ),
         (
             "sigma without its root",
             "p, ab = ab_t[t_prev], ab_t[t]\ns = eta * (1 - p) / (1 - ab) * (1 - ab / p)\nreturn p.sqrt() * clean(x, t, eps) + (1 - p - s**2).sqrt() * eps + s * z",
@@ -535,12 +576,18 @@ SUBMISSIONS = {
             "",
             "for n in range(1, 501):\n    x, _ = du.sample_ddim(32, n=n, model=du.exact_denoiser(0.4, s), progress=False, seed=0)\n    if np.abs(x.numpy().std() / s - 1) <= bound:\n        return torch.tensor(n)",
         ),
-        ("", "return next(n for n in itertools.count(1) if 1 - measured_spread(n, s, torch.ones(1)) / s < bound)"),
+        (
+            "",
+            "return next(n for n in itertools.count(1) if 1 - measured_spread(n, s, torch.ones(1)) / s < bound)",
+        ),
         (
             "",
             "lo, hi = 1, 500\nwhile lo < hi:\n    mid = (lo + hi) // 2\n    if abs(measured_spread(mid, s, torch.ones(1)) - s) <= bound * s: hi = mid\n    else: lo = mid + 1\nreturn lo",
         ),
-        ("first n taken", "n = 1\nwhile measured_spread(n, s, torch.ones(1)) / s - 1 > bound: n += 1\nreturn n"),
+        (
+            "first n taken",
+            "n = 1\nwhile measured_spread(n, s, torch.ones(1)) / s - 1 > bound: n += 1\nreturn n",
+        ),
         (
             "first n taken",
             "for n in range(1, 501):\n    if abs(measured_spread(n, s, torch.ones(1)) / s - 1) >= bound: return n",
@@ -553,7 +600,10 @@ SUBMISSIONS = {
             "one step late",
             "n = 1\nwhile True:\n    ok = abs(measured_spread(n, s, torch.ones(1)) / s - 1) <= bound\n    n += 1\n    if ok: return n",
         ),
-        ("not divided by s", "n = 1\nwhile abs(s - measured_spread(n, s, torch.ones(1))) > bound: n += 1\nreturn n"),
+        (
+            "not divided by s",
+            "n = 1\nwhile abs(s - measured_spread(n, s, torch.ones(1))) > bound: n += 1\nreturn n",
+        ),
         (
             "divided by the result",
             "n = 1\nwhile abs(1 - s / measured_spread(n, s, torch.ones(1))) > bound: n += 1\nreturn n",
@@ -597,7 +647,10 @@ SUBMISSIONS = {
             "cos = (a * b).sum() / torch.sqrt((a**2).sum() * (b**2).sum())\nsin = (1 - cos**2).sqrt()\no = torch.atan2(sin, cos)\nreturn ((o - u * o).sin() * a + (u * o).sin() * b) / sin",
         ),
         ("straight line", "return torch.lerp(a, b, u)"),
-        ("straight line", "o = torch.acos(cos_angle(a, b))\nreturn ((1 - u) * o * a + u * o * b) / o"),
+        (
+            "straight line",
+            "o = torch.acos(cos_angle(a, b))\nreturn ((1 - u) * o * a + u * o * b) / o",
+        ),
         ("line made longer", "m = (1 - u) * a + u * b\nreturn m * (a.norm() / m.norm())"),
         ("quarter circle", "th = u * math.pi / 2\nreturn math.cos(th) * a + math.sin(th) * b"),
         (

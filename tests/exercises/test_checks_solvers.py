@@ -18,7 +18,7 @@ LAB = "going_further.solvers_checks"
 T = 500
 ab_t = torch.cat([torch.ones(1), (1 - torch.linspace(1e-4, 0.02, T)).double().cumprod(dim=0).float()])
 
-# --------------------------------------------------------------------------------------------------------- denoise_dpm
+# -------------------------------------------------------------------------------------- denoise_dpm
 
 
 def log_ratio(t):
@@ -112,7 +112,7 @@ def order_by_fit(n_1, error_1, n_2, error_2):
     return -np.polyfit(np.log([n_1, n_2]), np.log([error_1, error_2]), 1)[0]
 
 
-# --------------------------------------------------------------------------------------------------------- the tables
+# --------------------------------------------------------------------------------------- the tables
 
 RIGHT = {
     "denoise_dpm": [dpm(), dpm_by_ddim],
@@ -187,7 +187,7 @@ WRONG = {
 }
 
 
-# ------------------------------------------------------------------------------------------ as learners write them
+# --------------------------------------------------------------------------- as learners write them
 
 # exercise → (diagnosis, or "" where it is right; what was typed)
 SUBMISSIONS = {
@@ -271,7 +271,10 @@ SUBMISSIONS = {
             "carried half-way",
             "if t_prev == 0: return x0\nif before is not None:\n    r = (log_ratio(t) - log_ratio(before[0])) / (log_ratio(t_prev) - log_ratio(t))\n    x0 = x0 + 0.5 / r * (x0 - before[1])\nreturn du.perturb_input(x0, t_prev, z)",
         ),
-        ("step before ignored", "if t_prev == 0: return x0\nreturn du.perturb_input(x0, t_prev, z)"),
+        (
+            "step before ignored",
+            "if t_prev == 0: return x0\nreturn du.perturb_input(x0, t_prev, z)",
+        ),
         (
             "correction subtracted",
             "if t_prev == 0: return x0\nif before is not None:\n    r = (log_ratio(t) - log_ratio(before[0])) / (log_ratio(t_prev) - log_ratio(t))\n    x0 = x0 - (x0 - before[1]) / r\nreturn du.perturb_input(x0, t_prev, z)",
@@ -309,7 +312,10 @@ SUBMISSIONS = {
         ("", "return math.log2(e1 / e2) / math.log2(n2 / n1)"),
         ("", "return (math.log(e1) - math.log(e2)) / (math.log(n2) - math.log(n1))"),
         ("", "return torch.log(torch.tensor(e1 / e2)) / torch.log(torch.tensor(n2 / n1))"),
-        ("", "slope = (np.log10(e2) - np.log10(e1)) / (np.log10(n2) - np.log10(n1)); return -slope"),
+        (
+            "",
+            "slope = (np.log10(e2) - np.log10(e1)) / (np.log10(n2) - np.log10(n1)); return -slope",
+        ),
         ("", "return math.log(e1 / e2, n2 / n1)"),
         ("", "return np.array([np.log(e1 / e2) / np.log(n2 / n1)])"),
         ("minus sign", "return math.log(e2 / e1) / math.log(n2 / n1)"),
@@ -322,7 +328,10 @@ SUBMISSIONS = {
         ("rounded", "return round(math.log(e1 / e2) / math.log(n2 / n1))"),
         ("rounded", "return math.log(e1 / e2) // math.log(n2 / n1)"),
         ("difference of errors", "return math.log(e1 - e2) / math.log(n2 / n1)"),
-        ("ratio of logarithms", "return (math.log(e1) / math.log(e2)) / (math.log(n2) / math.log(n1))"),
+        (
+            "ratio of logarithms",
+            "return (math.log(e1) / math.log(e2)) / (math.log(n2) / math.log(n1))",
+        ),
         ("wrong values", "return (e1 / e2) / (n2 / n1)"),
     ],
 }

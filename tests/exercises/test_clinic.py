@@ -130,7 +130,7 @@ def test_few_levels_are_levels_of_the_course(n):
     torch.testing.assert_close(schedule.ab_t.double(), AB[:: T // n], rtol=1e-5, atol=0)
 
 
-# ---------------------------------------------------------------------------------------- the controls are the module's
+# -------------------------------------------------------------------- the controls are the module's
 
 
 def same(ours, theirs):
@@ -187,7 +187,7 @@ def test_healthy_training_by_levels_finds_the_exact_factor():
     assert drawn.std().item() == pytest.approx(theirs.std().item(), rel=0.03)
 
 
-# ------------------------------------------------------------------------------------------- effects, in closed form
+# -------------------------------------------------------------------------- effects, in closed form
 
 
 def spread(bell):
@@ -279,7 +279,7 @@ def test_l4_a_wraps_only_if_n_does_not_divide_500():
     assert wrapped.mean().item() == pytest.approx(0.4 * math.sqrt(AB[489]), abs=0.02)
 
 
-# -------------------------------------------------------------------------------- effects, in the pictures of the labs
+# ------------------------------------------------------------- effects, in the pictures of the labs
 
 
 @pytest.fixture(scope="module")
@@ -376,7 +376,7 @@ def test_solvers_pictures(fast, real):
     assert (x["B"] - x["healthy"]).square().mean().sqrt() < 0.3 and ground(x["B"], real) < 3
 
 
-# ------------------------------------------------------------------------------------------- what the notebooks show
+# -------------------------------------------------------------------------- what the notebooks show
 
 
 def test_reports_and_galleries(real, monkeypatch):

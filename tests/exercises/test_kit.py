@@ -56,7 +56,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(running, "SECONDS", 0.2)
 
 
-# ------------------------------------------------------------------------------------------------------------- verdicts
+# ----------------------------------------------------------------------------------------- verdicts
 
 
 def test_passed(check):
@@ -168,7 +168,7 @@ def test_a_line_of_a_notebook_cell(check):
     assert check(shell.user_ns["my_function"]).message.endswith("in your line 3: return half.no_such_thing")
 
 
-# -------------------------------------------------------------------------------------------------------- endless loops
+# ------------------------------------------------------------------------------------ endless loops
 
 
 def loops(x):
@@ -235,7 +235,7 @@ def test_a_slow_but_finite_function_may_be_given_more_time(quick):
     assert call(lambda: time.sleep(0.3) or 1, seconds=5) == 1
 
 
-# ------------------------------------------------------------------------------------------------------- wrong results
+# ------------------------------------------------------------------------------------ wrong results
 
 
 @pytest.mark.parametrize(
@@ -449,7 +449,7 @@ def test_a_session_of_float64_refuses_no_right_function(lab, float64_session):
     assert torch.get_default_dtype() == torch.float64  # it is left as it was, also by a failure
 
 
-# ------------------------------------------------------------------------------------------------- on other code pages
+# ------------------------------------------------------------------------------ on other code pages
 
 
 SHOWS = """
@@ -487,7 +487,7 @@ def test_a_console_of_another_code_page_prints_all(tmp_path, encoding, text):
     ]
 
 
-# ------------------------------------------------------------------------------------------------------------- progress
+# ----------------------------------------------------------------------------------------- progress
 
 
 @pytest.fixture

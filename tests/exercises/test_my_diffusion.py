@@ -47,7 +47,12 @@ def test_what_has_passed_is_the_learners(lab3):
 
 @pytest.mark.parametrize(
     "code",
-    ["", OWN.replace("CLASS_NAMES", "names_of_another_cell"), OWN.replace("float(", "2 * float("), "def my_context("],
+    [
+        "",
+        OWN.replace("CLASS_NAMES", "names_of_another_cell"),
+        OWN.replace("float(", "2 * float("),
+        "def my_context(",
+    ],
     ids=["unknown", "needs another cell", "wrong by now", "broken"],
 )
 def test_what_does_not_pass_alone_is_the_labs(lab3, code):
@@ -68,11 +73,14 @@ def test_no_other_program_is_overwritten(lab3, tmp_path, monkeypatch, capsys):
 def test_the_program_runs_the_whole_course(lab3, monkeypatch, capsys):
     folder = lab3.parent.parent / "L4_FastSampling"
     (lab3.parent.parent / "data").symlink_to(du.ROOT / "data")
-    monkeypatch.setattr(sys, "path", sys.path[:])  # the program adds to it
+    monkeypatch.setattr(sys, "path", [*sys.path])  # the program adds to it
     noted(lab3, context=OWN)
     path = my_diffusion.write(folder)
     # 25 levels in place of 500: what is drawn is no sprite, but every line of it runs
-    path.write_text(path.read_text(encoding="utf-8").replace("timesteps = 500", "timesteps = 25"), encoding="utf-8")
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("timesteps = 500", "timesteps = 25"),
+        encoding="utf-8",
+    )
     runpy.run_path(str(path), run_name="__main__")
     said = capsys.readouterr().out
     assert "1 of" in said and "contexts hidden in training: 1" in said

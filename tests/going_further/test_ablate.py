@@ -190,7 +190,7 @@ def test_readme_says_what_the_stored_results_say():
     assert all(row["dpm++ 10"] < 1.07 * row["dpm++ 50"] for row in rows.values())
 
 
-# ------------------------------------------------------------------------------------------------------------- clipping
+# ----------------------------------------------------------------------------------------- clipping
 
 
 @pytest.mark.parametrize("name", SCHEDULES)

@@ -38,7 +38,7 @@ def check_form(data):
     assert isinstance(data.class_names, tuple)
 
 
-# -------------------------------------------------------------------------------------------------------------- sprites
+# ------------------------------------------------------------------------------------------ sprites
 
 
 def test_sprites_of_the_course():
@@ -62,7 +62,7 @@ def test_missing_sprites_are_named(tmp_path):
         datasets.load("sprites", tmp_path)
 
 
-# ---------------------------------------------------------------------------------------------------------------- MNIST
+# -------------------------------------------------------------------------------------------- MNIST
 
 
 def write_idx(path, array):
@@ -107,7 +107,7 @@ def test_without_network_and_files_the_folder_and_the_reason_are_named(name, tmp
         datasets.load(name, tmp_path)
 
 
-# ------------------------------------------------------------------------------------------------------------- CIFAR-10
+# ----------------------------------------------------------------------------------------- CIFAR-10
 
 
 def write_pickle(path, content):
@@ -161,7 +161,7 @@ def test_damaged_cifar10_is_not_used(cifar_root):
         datasets.load("cifar10", root)
 
 
-# ----------------------------------------------------------------------------------------------------- folder of images
+# --------------------------------------------------------------------------------- folder of images
 
 
 def save(root, name, image, **options):
@@ -324,7 +324,7 @@ def test_folders_without_what_is_needed_are_named(tmp_path):
         datasets.load("custom", tmp_path / "nowhere")
 
 
-# ------------------------------------------------------------------------------------------------------------- all sets
+# ----------------------------------------------------------------------------------------- all sets
 
 
 def test_sets_are_resized_and_stay_in_range(mnist_root, cifar_root):

@@ -64,7 +64,7 @@ def small_net(**changes):
     return net
 
 
-# -------------------------------------------------------------------------------------------------------------- forward
+# ------------------------------------------------------------------------------------------ forward
 
 
 def test_forward_sample_gives_the_noised_picture_and_its_noise():
@@ -93,7 +93,7 @@ def test_the_schedule_is_linear_unless_another_of_the_same_length_is_given():
         DenoiseDiffusion(None, 10, schedule=SCHEDULE)
 
 
-# -------------------------------------------------------------------------------------------------------------- reverse
+# ------------------------------------------------------------------------------------------ reverse
 
 
 @pytest.mark.parametrize("guidance", [1.0, 2.5])
@@ -136,7 +136,7 @@ def test_zero_terminal_snr_trains_but_does_not_go_back():
             call()
 
 
-# ------------------------------------------------------------------------------------------------------------ posterior
+# ---------------------------------------------------------------------------------------- posterior
 
 
 @pytest.mark.parametrize("t", range(2, T + 1))
@@ -183,7 +183,7 @@ def test_posterior_refuses_levels_that_are_not_there(t):
         diffusion(None).posterior(torch.zeros(2, 1, 1, 1), torch.zeros(2, 1, 1, 1), t)
 
 
-# ------------------------------------------------------------------------------------------------------ simplified loss
+# ---------------------------------------------------------------------------------- simplified loss
 
 
 @pytest.mark.parametrize("delta", [0.0, 0.1, -0.5])
@@ -221,7 +221,7 @@ def test_loss_can_be_trained_on():
     assert all(p.grad is not None for p in net.parameters())
 
 
-# ------------------------------------------------------------------------------------------------------ building blocks
+# ---------------------------------------------------------------------------------- building blocks
 
 
 def test_kl_of_gaussians_is_that_of_torch():
@@ -260,7 +260,7 @@ def test_the_decoder_is_exact_far_in_the_tail():
     assert log_p[0].item() == pytest.approx(-(edge**2) / 2 - math.log(edge * math.sqrt(2 * math.pi)), rel=1e-4)
 
 
-# ---------------------------------------------------------------------------------------------------- variational bound
+# -------------------------------------------------------------------------------- variational bound
 
 
 def bits(nats):

@@ -104,7 +104,8 @@ def test_command_prints_and_stores_figures_that_the_module_gives_as_well(tmp_pat
     results = json.loads(out.read_text())
     assert [path.name for path in out.parent.iterdir()] == ["figures.json"]
 
-    # the second seed, 4, once more by hand: new sprites of the generator, their classes, samples that are clipped
+    # the second seed, 4, once more by hand: new sprites of the generator, their classes, samples
+    # that are clipped
     reference, labels = du.sprite_tensors(*to_arrays(draw_sprites(12, 104)))
     other, _ = du.sprite_tensors(*to_arrays(draw_sprites(12, 204)))
     schedule = SCHEDULES["cosine"](20)

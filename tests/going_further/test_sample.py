@@ -71,7 +71,7 @@ def run(checkpoint, out, *more):
     return out.read_bytes()
 
 
-# -------------------------------------------------------------------------------------------------------------- files
+# -------------------------------------------------------------------------------------------- files
 
 
 @pytest.mark.parametrize("sampler", [["ddpm"], ["ddim", "--steps", "7"], ["dpm++", "--steps", "3"], ["ddim"]])
@@ -139,7 +139,7 @@ def test_class_and_guidance_matter(checkpoint, tmp_path):
     assert len({run(checkpoint, tmp_path / "out.png", *map(str, option)) for option in options}) == 4
 
 
-# -------------------------------------------------------------------------------------------------------------- parts
+# -------------------------------------------------------------------------------------------- parts
 
 
 def test_classes_by_name_and_number():
@@ -260,7 +260,7 @@ def test_each_guess_is_the_guided_one_from_the_pictures_beside_it(net):
     assert torch.equal(result, guess)  # clean pictures are their own guess
 
 
-# ------------------------------------------------------------------------------------------------------------- errors
+# ------------------------------------------------------------------------------------------- errors
 
 
 @pytest.mark.parametrize(

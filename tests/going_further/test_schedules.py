@@ -89,7 +89,7 @@ def test_impossible_schedules_are_refused(make, arguments, got):
         make(**arguments)
 
 
-# ---------------------------------------------------------------------------------------------------- zero terminal SNR
+# -------------------------------------------------------------------------------- zero terminal SNR
 
 
 @pytest.mark.parametrize("name", ["linear", "cosine", "sigmoid"])
@@ -137,7 +137,7 @@ def test_predicted_noise_says_nothing_about_the_picture_at_zero_snr():
     assert du.predict_x0(x_end, 500, noise, schedule).isnan().all()
 
 
-# ----------------------------------------------------------------------------------------------------------------- plot
+# --------------------------------------------------------------------------------------------- plot
 
 
 def drawn():

@@ -97,7 +97,7 @@ def check_equal(state, expected, **tolerance):
         torch.testing.assert_close(ours[key], theirs[key], **(tolerance or {"rtol": 0, "atol": 0}), msg=key)
 
 
-# -------------------------------------------------------------------------------------------------------- a whole run
+# -------------------------------------------------------------------------------------- a whole run
 
 
 def test_run_leaves_its_files(whole):
@@ -158,7 +158,7 @@ def test_one_class_is_a_network_without_classes(pictures, tmp_path):
     assert state["config"]["class_names"] == [] and state["config"]["unet"]["n_classes"] is None
 
 
-# ----------------------------------------------------------------------------------------------------- stop and go on
+# ----------------------------------------------------------------------------------- stop and go on
 
 
 def stop_at_step(monkeypatch, step, with_error):
@@ -300,7 +300,7 @@ def test_a_finished_run_is_not_overwritten(pictures, whole, capsys):
     assert (whole[0] / "checkpoint.pt").read_bytes() == before
 
 
-# ------------------------------------------------------------------------------- the same batch in parts and processes
+# ------------------------------------------------------------ the same batch in parts and processes
 
 
 def test_accumulation_changes_nothing_but_rounding(pictures, whole, tmp_path):
@@ -344,7 +344,7 @@ def test_two_processes_change_nothing_but_rounding(pictures, whole, tmp_path):
     check_equal(both["model"], whole[1]["model"], **ROUNDING)
 
 
-# ------------------------------------------------------------------------------------------------ when it goes wrong
+# ------------------------------------------------------------------------------- when it goes wrong
 
 
 def test_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(pictures, tmp_path, capsys, monkeypatch):
@@ -444,7 +444,7 @@ def test_custom_needs_a_folder(capsys):
     assert "expected --data" in error_of(["--dataset", "custom"], capsys)
 
 
-# -------------------------------------------------------------------------------------------------------------- parts
+# -------------------------------------------------------------------------------------------- parts
 
 
 def test_batches_show_every_picture_once_at_all_levels_with_some_classes_hidden():
