@@ -109,6 +109,11 @@ def _float32() -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
+def draw_anew() -> None:
+    """From here on, random numbers that no other call of a check has seen."""
+    torch.default_generator.seed()
+
+
 class Lab:
     """The exercises of one lab, and what is passed, kept in progress.json beside its checks.py.
 
@@ -140,7 +145,7 @@ class Lab:
                 self._functions.pop(name, None)  # what passed before may be another function
                 try:
                     with torch.random.fork_rng(devices=[]), _float32():
-                        torch.default_generator.seed()
+                        draw_anew()
                         if not callable(my_function):
                             message = "hand over the function itself, without parentheses."
                             fail("not a function", message)

@@ -763,7 +763,7 @@ MORE = {
         ("not a share", lambda *a: int((two_sprites(*a) > 0).sum())),
         ("missing square root on the signal", half_rooted),
         ("the same answer each time", named_with(squares, noise=torch.zeros)),
-        ("wrong values", lambda *a: 1.15 * float(named(*a))),
+        ("wrong values", lambda *a: 0.9 * float(named(*a)) ** 2),
     ],
     "noise_loss": [
         ("", loss_in_a_loop),
