@@ -220,8 +220,7 @@ def _read_array(name: str | Path) -> np.ndarray:
     if not path.is_file():
         raise FileNotFoundError(f"no file {name}")
     try:
-        # as a view of the file, so that a header that claims too much is found before memory is
-        # taken
+        # as a view of the file: a header that claims too much is found before memory is taken
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         if not isinstance(array, np.ndarray):
             raise ValueError(f"a {type(array).__name__}")

@@ -19,8 +19,7 @@ from torch import Tensor
 import support.checks as check
 from support.writing import replacing
 
-# matplotlib's player leaves out the last frames, the finished sprites, where they take too many
-# bytes
+# where there are too many, matplotlib's player leaves out the last, the finished sprites
 MOST_FRAMES = 200
 STILLS = 10  # frames of an animation that plays without a script
 
@@ -210,8 +209,7 @@ def play(animation: FuncAnimation) -> None:
     stills[0].save(moving, "PNG", save_all=True, append_images=stills[1:], duration=durations, loop=0)
     stills[-1].save(end, "PNG")
     picture, still = (base64.b64encode(data.getvalue()).decode() for data in (moving, end))
-    # the player's own picture has no source until its script runs: without scripts it would be a
-    # broken one
+    # the player's own picture has no source until its script runs: without, it would be broken
     player = animation.to_jshtml().replace("<img id=", f'<img src="data:image/png;base64,{still}" id=', 1)
     display({"text/html": player, "image/png": picture, "text/plain": "an animation"}, raw=True)
 
