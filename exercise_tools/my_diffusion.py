@@ -139,7 +139,7 @@ def write(folder: str) -> Path:
 
 def program() -> str:
     """The text of my_diffusion.py."""
-    parts, own_names = [HEAD], OWN_NAMES
+    parts = [HEAD]
     for lab, names in PIECES.items():
         notebook = make_sheets.read(make_sheets.ROOT / lab / f"{lab}.ipynb")
         solutions = solutions_of(notebook)
@@ -152,7 +152,7 @@ def program() -> str:
             parts.append(f"\n\n# Exercise {exercise.number}, {exercise.title} · {whose}\n{code.strip()}\n")
             if name == "linear_schedule":
                 parts.append(f"\n\n{TABLES}")
-    return "".join([*parts, f"\n\n{own_names}", TAIL])
+    return "".join([*parts, f"\n\n{OWN_NAMES}", TAIL])
 
 
 def solutions_of(notebook: dict) -> dict[str, str]:
