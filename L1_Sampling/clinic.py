@@ -47,8 +47,7 @@ patient_b = patient(
 )
 # The noise that is put back is multiplied by β in place of its root.
 patient_c = patient(healthy, "b_t[t].sqrt() * z", "b_t[t] * z")
-# The start is drawn between 0 and 1, all values equally likely, and not from a normal
-# distribution.
+# The start is drawn between 0 and 1, all values equally likely, and is not normal.
 patient_d = patient(healthy, "x = torch.randn(shape)", "x = torch.rand(shape)")
 # Noise is put back after the last step as well.
 patient_e = patient(healthy, "z = torch.randn(shape) if t > 1 else 0", "z = torch.randn(shape)")

@@ -401,8 +401,7 @@ def check_share_named(my_share_named: Callable) -> str:
 
     def draw() -> tuple[Tensor, Tensor, int]:
         t, apart, middle = _between(130, 170), torch.randn(3, 4, 4) ** 3, torch.randn(3, 4, 4)
-        # so far that about 79 % are named; few pixels differ much, and there absolute distances do
-        # worse
+        # so far that about 79 % are named; absolute distances do worse where few pixels differ much
         apart *= 1.6 * ((1 - AB[t]) / AB[t]).sqrt() / apart.norm()
         # a is then larger than b, as the mistakes need it
         middle -= (middle * apart).sum() / apart.norm() ** 2 * apart

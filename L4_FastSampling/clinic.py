@@ -43,8 +43,7 @@ def healthy_ddim(model: Callable, n: int, shape: tuple[int, ...]) -> Tensor:
     return x
 
 
-# If n does not divide T, the last level is below 0, and Python counts it from the end of the
-# table.
+# If n does not divide T, the last level is below 0, which Python counts from the table's end.
 patient_a = patient(
     healthy_ddim,
     "step_pairs(n, TIMESTEPS)",
