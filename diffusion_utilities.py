@@ -1069,30 +1069,39 @@ def _hue_rotation(angle: Tensor) -> Tensor:
     return cos * torch.eye(3).to(angle) + (1 - cos) * grey + sin * cross
 
 
-def augment(images: Tensor, hue: float = 0.05, generator: torch.Generator | None = None) -> Tensor:
+def augment(
+    images: Tensor, hue: float = 0.05, generator: torch.Generator | None = None, mirror: bool = True
+) -> Tensor:
     """Mirror images (n, 3, h, w) with probability 1/2 and turn their hues by normal angles of spread ``hue`` (radians).
 
-    A mirrored hero is a hero; a carrot of another orange is a carrot; a blue one would not be.
+    A mirrored hero is a hero; a carrot of another orange is a carrot; a blue one would not be. ``mirror=False`` is for
+    letters, and for whatever else always faces one way.
     """
     check.colour_pictures(images)
     check.number(hue, "hue", 0, math.pi)
     n = len(images)
-    mirrored = torch.rand(n, generator=generator).to(images.device) < 0.5
+    mirrored = torch.rand(n, generator=generator).to(images.device) < 0.5 * mirror
     images = torch.where(mirrored[:, None, None, None], images.flip(3), images)
     angle = (hue * torch.randn(n, generator=generator)).to(images)
     return torch.einsum("nij,njhw->nihw", _hue_rotation(angle), images).clamp(-1, 1)
 
 
 def sprite_batches(
-    images: Tensor, labels: Tensor, batch_size: int, generator: torch.Generator | None = None
+    images: Tensor,
+    labels: Tensor,
+    batch_size: int,
+    generator: torch.Generator | None = None,
+    hue: float = 0.05,
+    mirror: bool = True,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Endless augmented batches (images, labels), the set shuffled anew in each pass over it.
 
-    A pass shows every sprite at most once; the few that would not fill a last batch are left out.
+    A pass shows every sprite at most once; the few that would not fill a last batch are left out. ``hue`` and
+    ``mirror`` are those of :func:`augment`.
     """
     check.same_length(images=images, labels=labels)
     check.whole(batch_size, "batch_size", 1, len(images))
     while True:
         order = torch.randperm(len(images), generator=generator).to(images.device)
         for chosen in order[: len(order) - len(order) % batch_size].split(batch_size):
-            yield augment(images[chosen], generator=generator), labels[chosen]
+            yield augment(images[chosen], hue, generator, mirror), labels[chosen]

@@ -157,6 +157,11 @@ def drop_contexts(c: Tensor, share: float, generator: torch.Generator | None = N
     return c * (torch.rand(len(c), 1, generator=generator) >= share).to(c)
 
 
+def uniform_levels(n: int, timesteps: int, generator: torch.Generator) -> Tensor:
+    """n levels of 1 … T, all equally likely."""
+    return torch.randint(1, timesteps + 1, (n,), generator=generator)
+
+
 def training_step(
     model: torch.nn.Module,
     ema: torch.nn.Module,
@@ -169,6 +174,7 @@ def training_step(
     schedule: NoiseSchedule,
     generator: torch.Generator,
     perturb: Callable = perturb_input,
+    levels: Callable = uniform_levels,
 ) -> Tensor:
     """Change the weights once, and move the average along; the mean squared error, not weighted.
 
@@ -179,8 +185,9 @@ def training_step(
         step, n_steps: which step it is, and of how many.
         generator: of levels, noise and hidden contexts.
         perturb: for peers, which noise pictures in other ways.
+        levels: for comparisons, which draw levels in other ways; see :func:`uniform_levels`.
     """
-    t = torch.randint(1, schedule.timesteps + 1, (len(x),), generator=generator).to(x.device)
+    t = levels(len(x), schedule.timesteps, generator).to(x.device)
     noise = torch.randn(x.shape, generator=generator).to(x.device)
     # drawn without contexts too, so that both see the same noise
     dropped = drop_contexts(c, recipe.context_dropout or 0.0, generator)
@@ -222,6 +229,19 @@ def cpu_state_dict(model: torch.nn.Module) -> dict[str, Tensor]:
     return {key: value.detach().cpu().contiguous() for key, value in model.state_dict().items()}
 
 
+def half_state_dict(model: torch.nn.Module) -> dict[str, Tensor]:
+    """The same with numbers of 16 bits, for a file of half the size; load_state_dict makes them 32 again.
+
+    Counts stay whole numbers. A tensor stays as it is where one of its numbers is too large for 16 bits.
+    """
+
+    def halved(value: Tensor) -> Tensor:
+        fits = value.is_floating_point() and value.half().isfinite().all()
+        return value.half() if fits else value
+
+    return {key: halved(value) for key, value in cpu_state_dict(model).items()}
+
+
 # ----------------------------------------------------------------------------- a run that may stop
 
 
@@ -257,6 +277,8 @@ class Run:
         optimizer: see :func:`training_step`; also state_dict and load_state_dict.
         images, labels: (n, channels, h, w) and (n, classes), on the model's device.
         checkpoint: the file that is written after each epoch.
+        perturb, levels: see :func:`training_step`.
+        batches: called as ``batches(images, labels, batch_size, generator)``, it augments them.
 
     Raises:
         ValueError: the checkpoint is damaged, or of a run with another recipe, where what differs
@@ -272,9 +294,12 @@ class Run:
         labels: Tensor,
         checkpoint: Path,
         perturb: Callable = perturb_input,
+        levels: Callable = uniform_levels,
+        batches: Callable = sprite_batches,
     ) -> None:
         self.recipe = dataclasses.replace(recipe, data=data_hash(images, labels))
-        self.model, self.optimizer, self.perturb = model, optimizer, perturb
+        self.model, self.optimizer = model, optimizer
+        self.perturb, self.levels, self.batches = perturb, levels, batches
         self.ema = copy.deepcopy(model).requires_grad_(False)
         self.images, self.labels, self.checkpoint = images, labels, checkpoint
         self.schedule = linear_schedule().to(images.device)
@@ -308,14 +333,14 @@ class Run:
         # the only randomness of this epoch
         generator = torch.Generator().manual_seed(1000 * recipe.seed + self.epoch)
         batch_size = min(recipe.batch_size, len(self.images))
-        batches = islice(sprite_batches(self.images, self.labels, batch_size, generator), steps)
+        batches = islice(self.batches(self.images, self.labels, batch_size, generator), steps)
         began, errors = time.perf_counter(), []
         self.model.train()
         bar = tqdm(batches, total=steps, desc=f"epoch {self.epoch}", leave=False, disable=None)
         networks, rest = (self.model, self.ema, self.optimizer), (recipe, self.schedule, generator)
         for step, (x, c) in enumerate(bar, start=self.epoch * steps):
             place = (step, recipe.epochs * steps)
-            errors.append(training_step(*networks, x, c, *place, *rest, self.perturb))
+            errors.append(training_step(*networks, x, c, *place, *rest, self.perturb, self.levels))
         self.losses.append(torch.stack(errors).mean().item())
         self.seconds += time.perf_counter() - began
         return self.losses[-1]

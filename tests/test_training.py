@@ -85,6 +85,54 @@ def test_weights_are_copied_to_plain_memory(make_model):
     assert all(value.is_contiguous() and not value.requires_grad for value in state.values())
 
 
+def test_a_file_of_16_bits_is_half_as_large_and_predicts_the_same(make_model, tmp_path):
+    model = make_model(n_feat=32)
+    du.save_weights(training.cpu_state_dict(model), tmp_path / "full.pth")
+    du.save_weights(training.half_state_dict(model), tmp_path / "half.pth")
+    assert (tmp_path / "half.pth").stat().st_size < 0.6 * (tmp_path / "full.pth").stat().st_size
+    loaded = du.load_pretrained(tmp_path / "half.pth", "cpu")
+    dtypes = {name: value.dtype for name, value in model.state_dict().items()}
+    assert {name: value.dtype for name, value in loaded.state_dict().items()} == dtypes
+    x, t = torch.randn(16, 3, 16, 16), torch.linspace(0.002, 1, 16)
+    with torch.no_grad():
+        expected, pred_noise = model(x, t), loaded(x, t)
+    error = (pred_noise - expected).square().mean() / expected.square().mean()
+    assert 0 < error.sqrt() < 0.002  # numbers of 16 bits are right to 0.0005 of themselves
+
+
+def test_what_16_bits_cannot_hold_keeps_all_its_bits(tiny_model):
+    norm = tiny_model.init_conv.conv1[1]
+    norm.running_var[0] = 1e6  # 16 bits end at 65,504
+    norm.num_batches_tracked += 100_001
+    state = training.half_state_dict(tiny_model)
+    assert torch.equal(state["init_conv.conv1.1.running_var"], norm.running_var)
+    assert state["init_conv.conv1.1.num_batches_tracked"] == 100_001
+    assert state["init_conv.conv1.1.running_mean"].dtype == torch.float16
+
+
+def test_levels_and_batches_can_be_drawn_in_other_ways(make_model, tmp_path):
+    model, levels, sizes = make_model(), [], []
+
+    def of_level_7(n, timesteps, generator):
+        return torch.full((n,), 7)
+
+    def plain(images, labels, batch_size, generator):
+        while True:
+            sizes.append(batch_size)
+            yield images[:batch_size], labels[:batch_size]
+
+    class StandStill:
+        def step(self, factor):
+            pass
+
+    model.register_forward_pre_hook(lambda module, inputs: levels.append(inputs[1]))
+    how = {"levels": of_level_7, "batches": plain}
+    recipe, data = Recipe(batch_size=4, views=2), (torch.zeros(8, 3, 16, 16), torch.eye(5)[torch.arange(8) % 5])
+    training.Run(recipe, model, StandStill(), *data, tmp_path / "run.checkpoint", **how).train_epoch()
+    assert sizes == [4] * 4
+    assert torch.equal(torch.cat(levels), torch.full((16,), 7 / 500))
+
+
 WAITING = """
 import sys
 from pathlib import Path

@@ -144,7 +144,14 @@ def frontier(metrics: dict) -> str:
     return table(["steps", *figures], rows)
 
 
-MADE = (files, runs, quality, goals, copying, context, peers, variants, frontier)
+def comparison(metrics: dict) -> str:
+    """A link to the table of ``weights.compare``, where it has been made."""
+    if not (WEIGHTS_DIR / "COMPARISON.md").exists():
+        return ""
+    return "Short runs that differ from the shipped recipe in one thing each are in [COMPARISON.md](COMPARISON.md)."
+
+
+MADE = (files, runs, quality, goals, copying, context, peers, variants, frontier, comparison)
 TABLES = {f.__name__: f for f in MADE}
 
 

@@ -45,7 +45,7 @@ from diffusion_utilities import (
 from support.files import read_json, read_state, sha256
 from support.quality import Ruler
 from support.tables import write_text
-from support.training import CONTEXT_DROPOUT, Recipe, Run, cpu_state_dict, weights_hash
+from support.training import CONTEXT_DROPOUT, Recipe, Run, cpu_state_dict, half_state_dict, weights_hash
 from weights.measure import (
     measure_autoguidance,
     measure_context,
@@ -98,12 +98,13 @@ def train_network(
     start: Path | None = None,
     n_feat: int = 64,
     model: torch.nn.Module | None = None,
-    perturb: Callable = perturb_input,
+    **ways: Callable,
 ) -> dict:
-    """Train a network and write its weights to ``out``.
+    """Train a network and write its weights to ``out``, in 16 bits.
 
-    It goes on from ``out/{name}.checkpoint`` if that is there. A new run begins with the weights in
-    ``start``, or with random ones. ``model`` and ``perturb`` are for peers.
+    It goes on from ``out/{name}.checkpoint``, which has all 32 bits, if that is there. A new run
+    begins with the weights in ``start``, or with random ones. ``model``, and the ``ways`` of
+    :class:`support.training.Run`, perturb, levels and batches, are for peers and comparisons.
 
     Returns:
         what is worth recording: see :meth:`support.training.Run.finish`.
@@ -116,7 +117,7 @@ def train_network(
         model.load_state_dict(state)
         recipe = replace(recipe, start=weights_hash(state))
     checkpoint = out / f"{name}.checkpoint"
-    run = Run(recipe, model, MuonAndAdamW(model), images, labels, checkpoint, perturb)
+    run = Run(recipe, model, MuonAndAdamW(model), images, labels, checkpoint, **ways)
     if run.epoch:
         print(f"{name}: going on after epoch {run.epoch - 1}")
 
@@ -124,10 +125,10 @@ def train_network(
         epoch = run.epoch - 1
         print(f"{name}: epoch {epoch}, loss {run.losses[-1]:.4f}, {run.seconds:.0f} s", flush=True)
         if epoch in KEPT_EPOCHS.get(name, ()):
-            save_weights(cpu_state_dict(run.model), out / f"{PREFIX[name]}_{epoch}.pth")
+            save_weights(half_state_dict(run.model), out / f"{PREFIX[name]}_{epoch}.pth")
 
     figures = run.finish(after_epoch)
-    save_weights(cpu_state_dict(run.ema), out / f"{PREFIX.get(name, name)}_trained.pth")
+    save_weights(half_state_dict(run.ema), out / f"{PREFIX.get(name, name)}_trained.pth")
     return figures
 
 
