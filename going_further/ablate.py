@@ -31,9 +31,9 @@ if not __package__:  # started by its path
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 import diffusion_utilities as du
 from going_further import datasets
-from going_further.cli import errors_in_one_line
 from going_further.schedules import COLOURS, SCHEDULES
 from support import tables
+from support.cli import errors_in_one_line
 from support.files import read_json
 from support.quality import FRESH_SEED, fresh_pictures, spread
 from support.tables import write_text

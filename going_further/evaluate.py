@@ -35,7 +35,7 @@ if not __package__:  # started by its path
 import diffusion_utilities as du
 from data.make_sprites import fresh_sprites, to_arrays
 from going_further import checkpoints, datasets, sample
-from going_further.cli import errors_in_one_line
+from support.cli import errors_in_one_line
 from support.quality import FRESH_SEED, spread
 from support.tables import write_text
 from support.writing import can_write

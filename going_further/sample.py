@@ -38,7 +38,7 @@ from diffusion_utilities import (
     to_unit,
 )
 from going_further import checkpoints
-from going_further.cli import errors_in_one_line
+from support.cli import errors_in_one_line
 from support.writing import can_write, replacing
 
 # for each sampler, how many where none are asked for; None is all T

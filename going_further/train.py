@@ -35,11 +35,11 @@ if not __package__:  # started by its path
 import support.training as kit
 from diffusion_utilities import ROOT, Clipped, augment, ema_update, mosaic, sample_dpm_context, save_weights
 from going_further import checkpoints, datasets
-from going_further.cli import errors_in_one_line
 from going_further.datasets import ImageData
 from going_further.diffusion import DenoiseDiffusion
 from going_further.schedules import SCHEDULES
 from going_further.unet import UNet
+from support.cli import errors_in_one_line
 from support.writing import replacing
 
 try:

@@ -5,7 +5,7 @@ import argparse
 import pytest
 import torch
 
-from going_further.cli import errors_in_one_line
+from support.cli import errors_in_one_line
 
 
 @pytest.mark.parametrize(
