@@ -1069,9 +1069,7 @@ def _hue_rotation(angle: Tensor) -> Tensor:
     return cos * torch.eye(3).to(angle) + (1 - cos) * grey + sin * cross
 
 
-def augment(
-    images: Tensor, hue: float = 0.05, generator: torch.Generator | None = None, mirror: bool = True
-) -> Tensor:
+def augment(images: Tensor, hue: float = 0.05, generator: torch.Generator | None = None, mirror: bool = True) -> Tensor:
     """Mirror images (n, 3, h, w) with probability 1/2 and turn their hues by normal angles of spread ``hue`` (radians).
 
     A mirrored hero is a hero; a carrot of another orange is a carrot; a blue one would not be. ``mirror=False`` is for

@@ -132,6 +132,12 @@ def check_perturb_input(my_perturb_input: Callable) -> str:
 # ---------------------------------------------------------------------------------------------- 2.2
 
 
+def noise_variance(perturb: Callable, x: Tensor, t: int) -> float:
+    """The variance of a pixel of x_t, over 1,000 noises."""
+    many = x.expand(1000, -1, -1, -1)
+    return perturb(many, t, torch.randn(many.shape)).var(dim=0).mean().item()
+
+
 def _noise_variance(perturb, x, t, power=1.0, of_picture=0.0, share=1.0):
     """Exactly: what a single 1 as noise becomes, squared. The picture adds nothing to it."""
     strength = perturb(torch.zeros(1, 1, 1, 1), t, torch.ones(1, 1, 1, 1)).item()
@@ -328,6 +334,13 @@ def check_exact_x0(my_exact_x0: Callable) -> str:
 
 
 # ---------------------------------------------------------------------------------------------- 2.4
+
+
+def share_named(a: Tensor, b: Tensor, t: int) -> float:
+    """How often a is the likelier of two sprites, over 10,000 noises."""
+    x_t = perturb_input(a, t, torch.randn(10_000, *a.shape))
+    to_a, to_b = ((x_t - AB[t].sqrt() * sprite).flatten(1).norm(dim=1) for sprite in (a, b))
+    return (to_a < to_b).float().mean().item()
 
 
 def _share_named(a, b, t, root=0.5, strength=0.5, signal=0.5):
@@ -897,6 +910,12 @@ def check_training_step(my_training_step: Callable) -> str:
 # ---------------------------------------------------------------------------------------------- 2.8
 
 
+@torch.no_grad()
+def picture_error(model: Callable, x: Tensor, t: int, noise: Tensor) -> float:
+    """The mean squared error of x̂_0 at level t."""
+    return (_x0_pred(model, x, t, noise) - x).square().mean().item()
+
+
 def _predictor(x: Tensor, t: Tensor | float, c: Tensor | None = None) -> Tensor:
     """A noise prediction that is wrong, and depends on t/T."""
     return (0.3 + 0.5 * torch.as_tensor(t, dtype=x.dtype).reshape(-1, 1, 1, 1)) * x
@@ -1002,4 +1021,5 @@ def check_picture_error(my_picture_error: Callable) -> str:
     return "the error of the noise times (1-ᾱ)/ᾱ, as equation (12) says."
 
 
-__all__ = ["LAB", "progress", "yours", *(f"check_{name}" for name in LAB.exercises)]
+OWN = ["noise_variance", "share_named", "picture_error"]
+__all__ = ["LAB", "progress", "yours", *OWN, *(f"check_{name}" for name in LAB.exercises)]

@@ -4,8 +4,8 @@
     path = write("L4_FastSampling")
 
 A function that has passed its check is the learner's own, read from the labs' progress.json. It must
-pass once more, alone, because it may have used what another cell held. In the place of what is
-missing stands the lab's solution, and the program says so.
+pass once more beside nothing but the functions before it, because it may have used what another cell
+held. In the place of what is missing stands the lab's solution, and the program says so.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ def write(folder: str) -> Path:
 
 def program() -> str:
     """The text of my_diffusion.py."""
-    parts = [HEAD]
+    parts, earlier = [HEAD], ""
     for lab, names in PIECES.items():
         notebook = make_sheets.read(make_sheets.ROOT / lab / f"{lab}.ipynb")
         solutions = solutions_of(notebook)
@@ -147,8 +147,9 @@ def program() -> str:
         stored = checks.LAB.functions()
         for name in names:
             code, exercise = stored.get(name, ""), checks.LAB.exercises[name]
-            whose = "yours" if passes(code, name, checks) else "the lab's solution"
+            whose = "yours" if passes(code, name, checks, earlier) else "the lab's solution"
             code = code if whose == "yours" else solutions[name]
+            earlier += f"{code}\n\n"
             parts.append(f"\n\n# Exercise {exercise.number}, {exercise.title} · {whose}\n{code.strip()}\n")
             if name == "linear_schedule":
                 parts.append(f"\n\n{TABLES}")
@@ -161,8 +162,8 @@ def solutions_of(notebook: dict) -> dict[str, str]:
     return {make_sheets.functions(code)[0].removeprefix("my_"): code for code in cells}
 
 
-def passes(code: str, name: str, checks: object) -> bool:
-    """Whether a function passes its check where there is nothing but the course and itself."""
+def passes(code: str, name: str, checks: object, earlier: str = "") -> bool:
+    """Whether a function passes its check beside the course and the functions that stand before it."""
     if not code:
         return False
     space: dict = {"timesteps": 500, "__name__": "my_diffusion"}
@@ -171,7 +172,7 @@ def passes(code: str, name: str, checks: object) -> bool:
     before = os.environ.get("COURSE_PROGRESS")
     os.environ["COURSE_PROGRESS"] = "off"  # it has been noted already
     try:
-        exec(code, space)
+        exec(f"{earlier}{code}", space)
         return getattr(checks, f"check_{name}")(space[f"my_{name}"]).status == "passed"
     except Exception:  # whatever a cell may have held
         return False

@@ -17,6 +17,7 @@ from matplotlib.animation import FuncAnimation
 from tqdm import tqdm
 
 import diffusion_utilities as du
+from L2_Training import checks
 
 ROOT = Path(__file__).resolve().parent.parent
 CELLS = json.loads((ROOT / "L2_Training/L2_Training.ipynb").read_text(encoding="utf-8"))["cells"]
@@ -179,3 +180,24 @@ def test_nothing_that_the_lab_writes_is_among_the_shipped_weights():
         written = [line for cell in code for line in cell["source"] if "save_weights(" in line or "torch.save(" in line]
         assert all("checkpoint)" in line for line in written), (path.name, written)
     assert any('checkpoint = ROOT / "build/my_model.pth"' in source for source in SOURCES)
+
+
+@pytest.mark.parametrize("name", checks.LAB.exercises)
+def test_what_follows_is_computed_with_the_learners_function(name):
+    used = "diffusion_utilities.perturb_input" if name == "perturb_input" else name
+    assert any(f"yours({used})" in source for source in SOURCES)
+
+
+def test_training_noises_with_the_learners_function(names, monkeypatch):
+    calls = []
+
+    def my_perturb_input(x, t, noise):
+        calls.append(t.shape)
+        return du.perturb_input(x, t, noise)
+
+    monkeypatch.setitem(checks.LAB._functions, "perturb_input", my_perturb_input)
+    space = run(["of_each = yours", "def noise_loss"], names | {"yours": checks.yours, "timesteps": 500})
+    space["noise_loss"](lambda x, t: x, torch.zeros(4, 3, 8, 8))
+    assert calls == [(4,)]
+    x = torch.randn(2, 3, 8, 8)
+    assert torch.equal(space["perturb_input"](x, 7, x), du.perturb_input(x, 7, x)) and len(calls) == 1

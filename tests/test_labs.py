@@ -49,3 +49,15 @@ class TestStoredLab:
         cells = [cell for cell in json.loads(path.read_text())["cells"] if cell["cell_type"] == "code"]
         animated = [i for i, cell in enumerate(cells) if re.search(r"to_jshtml|\bplay\(", "".join(cell["source"]))]
         assert all("film_strip" in "".join(cells[i + 1]["source"]) for i in animated)
+
+
+@pytest.mark.parametrize("path", LABS[:4], ids=lambda path: path.stem)
+def test_every_grid_names_its_rows_or_columns(path):
+    """But for a heap of samples, each from its own noise: there a place means nothing."""
+    cells = json.loads(path.read_text())["cells"]
+    code = "".join("".join(cell["source"]) + "\n" for cell in cells if cell["cell_type"] == "code")
+    calls = re.findall(r"show_images\(.*\)", code)
+    assert calls and not re.search(r"\bnrow=", code)
+    heaps = {"show_images(samples)", "show_images(samples, 1)", "show_images(samples, 4)"}
+    heaps |= {"show_images(samples, n_rows=4)", "show_images(quick, 2)"}
+    assert not [call for call in calls if call not in heaps and "rows=" not in call and "columns=" not in call]

@@ -211,6 +211,14 @@ def test_an_endless_loop_is_stopped(check, quick, function):
     assert_no_thread_is_left()
 
 
+def test_what_other_programs_take_is_not_the_functions_time(check, quick):
+    def waits(x):
+        time.sleep(0.4)
+        return x + x
+
+    assert check(waits).status == "passed"
+
+
 def test_what_cannot_be_stopped_is_left_behind(check, quick, monkeypatch):
     monkeypatch.setattr(running, "_stop", lambda thread, done: False)
     go_on = threading.Event()

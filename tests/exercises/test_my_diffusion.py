@@ -16,6 +16,14 @@ OWN = """def my_context(wish, n):
     return torch.tensor([[float(wish.get(c, 0)) for c in CLASS_NAMES]] * n)
 """
 
+CALLS_ANOTHER = """from support.training import drop_contexts
+
+
+def my_hide_contexts(c, p, generator):
+    my_context({}, 1)
+    return drop_contexts(c, p, generator)
+"""
+
 
 @pytest.fixture
 def lab3(tmp_path, monkeypatch):
@@ -59,6 +67,12 @@ def test_what_does_not_pass_alone_is_the_labs(lab3, code):
     text = noted(lab3, context=code)
     assert "· yours" not in text and "def my_context(" in text
     compile(text, "my_diffusion.py", "exec")
+
+
+def test_a_function_may_call_those_before_it(lab3):
+    checks = importlib.import_module("L3_Context.checks")
+    assert my_diffusion.passes(CALLS_ANOTHER, "hide_contexts", checks, OWN)
+    assert not my_diffusion.passes(CALLS_ANOTHER, "hide_contexts", checks)
 
 
 def test_no_other_program_is_overwritten(lab3, tmp_path, monkeypatch, capsys):
