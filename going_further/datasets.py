@@ -1,12 +1,11 @@
 """Pictures to train on, whole sets as tensors: sprites, MNIST, CIFAR-10, or a folder of your own.
 
 ``load("custom", "photos", image_size=64)`` reads ``photos/cat/1.png``, ``photos/dog/7.jpg`` and so on: the subfolders
-are the classes.
+are the classes. A folder means the same here as to the capstone (support/picture_files.py).
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +15,12 @@ import torch
 import torch.nn.functional as F
 from PIL import Image, ImageOps
 from torch import Tensor
-from torchvision.datasets import CIFAR10, MNIST, ImageFolder
+from torchvision.datasets import CIFAR10, MNIST
 
 from diffusion_utilities import CLASS_NAMES, load_sprites, sprite_tensors
+from support.picture_files import find_pictures, open_picture
 
-# what ImageFolder lists; others may call other programs
-FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP")
+MOST_PIXELS = 150_000_000  # of a photograph; more would take gigabytes of memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,51 +99,35 @@ def _cifar10(root: Path, image_size: int | None) -> ImageData:
 
 
 def _custom(root: Path, image_size: int | None) -> ImageData:
-    if not root.is_dir():
-        raise FileNotFoundError(f"no folder {root}")
-    _refuse_loops(root)
-    try:
-        folder = ImageFolder(root, loader=_open)
-    except FileNotFoundError as error:  # torchvision says what is missing: all subfolders, or the pictures of some
-        raise ValueError(f"{root}: expected a subfolder of pictures for each class. {error}") from None
-    pixels = []
-    for path, _ in folder.samples:
-        image = folder.loader(path)
-        if image_size is not None:
-            # the largest square in the middle, made that size
-            image = ImageOps.fit(image, (image_size, image_size))
-        if pixels and image.size != (pixels[0].shape[1], pixels[0].shape[0]):
-            first = f"{pixels[0].shape[1]}×{pixels[0].shape[0]}"
-            raise ValueError(
-                f"expected pictures of one size, or an image_size to bring them to, "
-                f"got {first} and, in {path}, {image.width}×{image.height}"
-            )
-        pixels.append(np.asarray(image))
+    classes, _ = find_pictures(root)
+    pixels, targets = [], []
+    for number, paths in enumerate(classes.values()):
+        for path in paths:
+            image = _on_white(path)
+            if image_size is not None:
+                # the largest square in the middle, made that size
+                image = ImageOps.fit(image, (image_size, image_size))
+            if pixels and image.size != (pixels[0].shape[1], pixels[0].shape[0]):
+                first = f"{pixels[0].shape[1]}×{pixels[0].shape[0]}"
+                raise ValueError(
+                    f"expected pictures of one size, or an image_size to bring them to, "
+                    f"got {first} and, in {path}, {image.width}×{image.height}"
+                )
+            pixels.append(np.asarray(image))
+            targets.append(number)
     pixels = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)  # (n, h, w, 3) → (n, 3, h, w)
-    return _pack(pixels, torch.tensor(folder.targets), folder.classes, None)
+    return _pack(pixels, torch.tensor(targets), list(classes), None)
 
 
-def _refuse_loops(root: Path) -> None:
-    """A link to a folder that it lies in would show its pictures again and again."""
-    for folder in (Path(name) for name, _, _ in os.walk(root, followlinks=True)):
-        if folder.is_symlink() and folder.resolve() in {path.resolve() for path in folder.parents}:
-            raise ValueError(f"{folder} is a link that leads back to a folder it lies in: remove it")
-
-
-def _open(path: str | Path) -> Image.Image:
+def _on_white(path: Path) -> Image.Image:
     """A picture of any mode as RGB, upright, transparency on white.
 
     Raises:
         ValueError: the file is no complete picture.
     """
     try:
-        with Image.open(path, formats=FORMATS) as file:
-            # a phone stores how it was held, and leaves the turning to others
-            image = ImageOps.exif_transpose(file)
-            if image.mode.startswith("I"):  # 16 bits of grey, which Pillow would cut at 255
-                image = Image.fromarray((np.asarray(image) / 257).clip(0, 255).round().astype(np.uint8))
-            image = image.convert("RGBA")
-    except Exception as error:  # Pillow raises a different type for every way in which a file can be broken
+        image, _ = open_picture(path, MOST_PIXELS)
+    except ValueError as error:
         raise ValueError(f"{path} is not a complete picture: {error}") from error
     white = Image.new("RGBA", image.size, "white")
     return Image.alpha_composite(white, image).convert("RGB")

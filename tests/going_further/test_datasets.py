@@ -293,7 +293,7 @@ def test_no_other_program_is_asked_about_a_picture(tmp_path):
     path = tmp_path / "a" / "1.png"
     path.parent.mkdir(parents=True)
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n")
-    with pytest.raises(ValueError, match="cannot identify image file"):
+    with pytest.raises(ValueError, match="no picture inside"):
         datasets.load("custom", tmp_path, image_size=8)
 
 
@@ -312,16 +312,31 @@ def test_a_link_that_leads_back_is_named(tmp_path, links):
 
 def test_folders_without_what_is_needed_are_named(tmp_path):
     # empty
-    with pytest.raises(ValueError, match=rf"{re.escape(str(tmp_path))}: expected a subfolder"):
+    with pytest.raises(ValueError, match=rf"expected pictures in {re.escape(tmp_path.name)}, got none"):
         datasets.load("custom", tmp_path)
     save(tmp_path, "loose.png", Image.new("RGB", (8, 8)))
-    with pytest.raises(ValueError, match="expected a subfolder"):
-        datasets.load("custom", tmp_path)
+    assert datasets.load("custom", tmp_path).class_names == (tmp_path.name,)  # one class
     (tmp_path / "bare").mkdir()
-    with pytest.raises(ValueError, match="classes bare"):
+    with pytest.raises(ValueError, match="or no folders at all, got 1 beside the folders, such as loose.png"):
         datasets.load("custom", tmp_path)
     with pytest.raises(FileNotFoundError, match="no folder .*nowhere"):
         datasets.load("custom", tmp_path / "nowhere")
+
+
+def test_what_machines_leave_behind_is_passed_over(tmp_path):
+    kinds = {"cat": 1, ".ipynb_checkpoints": 2, "__MACOSX": 3, "@eaDir": 4}
+    for name, grey in kinds.items():
+        save(tmp_path, f"{name}/1.png", Image.new("RGB", (8, 8), (grey,) * 3))
+        save(tmp_path, f"cat/{name}/2.gif", Image.new("RGB", (8, 8), (grey + 10,) * 3))
+    (tmp_path / "cat/._1.png").write_text("no picture")
+    data = datasets.load("custom", tmp_path)
+    assert data.class_names == ("cat",) and len(data.images) == 2
+
+
+def test_numbers_of_32_bits_are_refused(tmp_path):
+    path = save(tmp_path, "a/1.tif", Image.fromarray(np.ones((8, 8), np.float32)))
+    with pytest.raises(ValueError, match=rf"{re.escape(str(path))} is not a complete picture: numbers of 32 bits"):
+        datasets.load("custom", tmp_path)
 
 
 # ----------------------------------------------------------------------------------------- all sets
