@@ -12,7 +12,7 @@ RUN_AGAIN = COURSE_STEPS=20 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dis
 
 # What takes long and changes seldom is left to `make test`.
 QUICK = --ignore=tests/exercises --ignore=tests/going_further --ignore=tests/test_own_model.py --ignore=tests/test_own_pictures.py \
-	--ignore=tests/test_reading_pictures.py --ignore=tests/test_compare.py \
+	--ignore=tests/test_reading_pictures.py --ignore=tests/test_picture_kinds.py --ignore=tests/test_compare.py \
 	--ignore=tests/test_sheets.py --ignore=tests/test_make_weights.py --ignore=tests/test_lab2.py \
 	--ignore=tests/test_lab3.py --ignore=tests/test_peers.py \
 	--deselect=tests/test_documents.py::test_snippet_runs_as_written

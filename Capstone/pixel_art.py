@@ -64,7 +64,9 @@ def cleared(
     that only vanish with the enlargement, so there the ground goes last; it does, too, behind a frame.
     """
     if scale > 1 and many_colours(pixels):
-        return without_ground(own_pixels(pixels, scale), known)
+        own = own_pixels(pixels, scale).copy()
+        own[distance(own, WHITE) <= NEAR // 2] = 255  # white is not quite white in a JPEG
+        return without_ground(own, known)
     clear, colour, notes = without_ground(pixels, known)
     clear = own_pixels(clear, scale)
     return without_ground(clear, known) if scale > 1 and (clear[..., 3] == 255).all() else (clear, colour, notes)
@@ -99,6 +101,8 @@ def _border_colour(pixels: np.ndarray, known: tuple) -> tuple[tuple[int, int, in
         return None, 0
     # exact where most of the border is exactly one colour; else as far as the border itself goes, and a little more
     tolerance = 0 if 2 * (off == 0).sum() >= (off <= NEAR).sum() else 2 + off[off <= NEAR].max()
+    if 0 < (dull := distance(colour, WHITE)) <= 8:  # what JPEG makes of white
+        return WHITE, int(tolerance + 2 * dull)
     return tuple(int(value) for value in colour), int(tolerance)
 
 
@@ -114,6 +118,8 @@ def _checkerboard(pixels: np.ndarray) -> np.ndarray | None:
     most = counts.argsort()[::-1][:2]
     is_first, is_second = ((border == greys[i]).all(axis=1) for i in most)
     turns = np.count_nonzero(np.diff(is_second[is_first | is_second]))
+    if not 16 <= np.ptp(greys[most].astype(int)) <= 110:  # marks of JPEG, or an outline and its ground
+        return None
     if is_second.mean() < 0.15 or (is_first | is_second).mean() < 0.5 or turns < 4 or greys[most].max() < 64:
         return None
     return (pixels[:, :, None, :3] == greys[most]).all(axis=3).any(axis=2)
@@ -256,6 +262,9 @@ def cut(pixels: np.ndarray, size: int) -> list[np.ndarray]:
     height, width = (part.stop - part.start for part in window)
     if max(height, width) <= size:
         return [pixels]
+    long, short = max(pixels.shape[:2]), min(pixels.shape[:2])
+    if short == size and long % size == 0 and long >= 3 * size:  # a strip, even where the sprites touch
+        return _cells(pixels, *(list(range(0, side + 1, size)) for side in pixels.shape[:2]))
     columns = _cuts(pixels.swapaxes(0, 1), size, height)
     rows = _cuts(pixels, size, width)
     if columns and not rows:
