@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 if not __package__:  # started by its path
     sys.path[0] = str(Path(__file__).resolve().parents[1])
+import support.checks as check
 from Capstone import pixel_art
 from support.cli import errors_in_one_line
 from support.picture_files import find_pictures, open_picture, text, why_not
@@ -356,6 +357,9 @@ def train_and_draw(args: argparse.Namespace) -> None:
     from Capstone.own_model import OwnRun
     from Capstone.own_pictures import draw_files
 
+    check.whole(args.each, "each", 1)
+    if args.colours is not None:
+        check.whole(args.colours, "colours", 2, 256)
     pictures = read_folder(args.folder, args.size, args.cell)
     print(pictures.report)
     out = args.out or Path(f"{args.folder.expanduser().resolve().name}_model")

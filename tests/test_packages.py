@@ -26,7 +26,7 @@ def test_paths_are_edited_in_few_places_and_in_one_way():
     edits = {str(path): len(edit.findall(text)) for path, text in texts.items() if path != Path(__file__)}
     edits = {path: count for path, count in edits.items() if count}
     assert edits == {str(path): 1 for path, text in texts.items() if FORM.search(text)}
-    assert 1 <= len(edits) <= 6
+    assert 1 <= len(edits) <= 7  # a program that is started by its path needs one
 
 
 def test_every_folder_with_programs_is_a_package_and_says_what_it_holds():
