@@ -6,6 +6,7 @@ picture; where it is not sure, it leaves things as they are.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import product
 
 import numpy as np
@@ -40,19 +41,41 @@ def without_ground(
         pixels[pixels[..., 3] == 0] = 0
         return pixels, None, notes
     if (squares := _checkerboard(pixels)) is not None:
-        pixels[reached_from_outside(squares)] = 0
+        pixels[squares] = 0
         return pixels, None, ["on a painted checkerboard"]
     colour, tolerance = _border_colour(pixels, known)
     if colour is None:
         return pixels, None, []
     like = distance(pixels, colour) <= tolerance
     ground = reached_from_outside(like)
-    if max(colour) - min(colour) > 128:  # magenta and the like stand for nothing else, inside of figures too
+    saturated = max(colour) - min(colour) > 128
+    inside = ground[1:-1, 1:-1]
+    least = 0.05 if colour == WHITE else 0.15
+    if inside.sum() < least * inside.size and colour not in known and not saturated:
+        return pixels, None, []  # only a frame, or the mortar of a wall
+    if ground.all() and tolerance and colour != WHITE:
+        return pixels, None, []  # a pattern that fills the picture
+    if not _figures_use(colour, pixels, ground):
         ground |= like
-    elif ground[1:-1, 1:-1].mean() < 0.05 and colour not in known:
-        return pixels, None, []  # only a frame
     pixels[ground] = 0
     return pixels, colour, [] if colour == WHITE else ["on a ground of another colour"]
+
+
+def _figures_use(colour: tuple[int, int, int], pixels: np.ndarray, ground: np.ndarray) -> bool:
+    """Whether the ground's colour inside of a figure is more likely an eye than a hole.
+
+    White is, and so is black where the figure has no outline of another dark.
+    """
+    if max(colour) > 48:
+        return min(colour) >= 255 - NEAR
+    outline = distance(pixels[beside(ground) & ~ground], colour)
+    return len(outline) == 0 or np.median(outline) > 64
+
+
+def beside(mask: np.ndarray) -> np.ndarray:
+    """Where a pixel above, below, left or right is in a mask (..., h, w)."""
+    m = np.pad(mask, [(0, 0)] * (mask.ndim - 2) + [(1, 1), (1, 1)])
+    return m[..., 2:, 1:-1] | m[..., :-2, 1:-1] | m[..., 1:-1, 2:] | m[..., 1:-1, :-2]
 
 
 def cleared(
@@ -122,7 +145,14 @@ def _checkerboard(pixels: np.ndarray) -> np.ndarray | None:
         return None
     if is_second.mean() < 0.15 or (is_first | is_second).mean() < 0.5 or turns < 4 or greys[most].max() < 64:
         return None
-    return (pixels[:, :, None, :3] == greys[most]).all(axis=3).any(axis=2)
+    squares = (pixels[:, :, None, :3] == greys[most]).all(axis=3)
+    ground = reached_from_outside(squares.any(axis=2))
+    # moved by one square, every pixel has the other grey; a wall of stones has no such step
+    for step in range(1, min(ground.shape) // 2 + 1):
+        pairs = ground[:, step:] & ground[:, :-step]
+        if pairs.any() and (squares[:, step:, 0] != squares[:, :-step, 0])[pairs].mean() > 0.95:
+            return ground
+    return None
 
 
 def reached_from_outside(free: np.ndarray) -> np.ndarray:
@@ -156,12 +186,11 @@ def hidden_outline(sprites: np.ndarray, ground: tuple[int, int, int], own: list)
     Nothing is lost where the picture was drawn on that colour.
     """
     shown = sprites[..., 3] > 0
-    clear = np.pad(~shown, ((0, 0), (1, 1), (1, 1)))
-    beside = clear[:, 2:, 1:-1] | clear[:, :-2, 1:-1] | clear[:, 1:-1, 2:] | clear[:, 1:-1, :-2]
-    outline = shown & beside
+    outline = shown & beside(~shown)
     same = outline & (distance(sprites, ground) <= NEAR)
     share = same.sum(axis=(1, 2)) / np.maximum(1, outline.sum(axis=(1, 2)))
-    return np.where([colour == ground for colour in own], 0, share)
+    drawn_on_it = [colour is not None and distance(np.array(colour), ground) <= NEAR for colour in own]
+    return np.where(drawn_on_it, 0, share)
 
 
 def on_ground(sprites: np.ndarray, ground: tuple[int, int, int]) -> np.ndarray:
@@ -272,8 +301,9 @@ def cut(pixels: np.ndarray, size: int) -> list[np.ndarray]:
     elif rows and not columns:
         columns = _cuts(pixels.swapaxes(0, 1), size, height, rows[1] - rows[0])
     cells = _cells(pixels, rows or [window[0].start, window[0].stop], columns or [window[1].start, window[1].stop])
-    sides = rows[1] - rows[0] if rows else height, columns[1] - columns[0] if columns else width
     number = max(1, len(rows) - 1) * max(1, len(columns) - 1)
+    # of a canvas much larger than its cells, or of one thing in parts, these would not be squares
+    sides = [side / max(1, len(cuts) - 1) for side, cuts in zip(pixels.shape, (rows, columns), strict=False)]
     if max(sides) > (1.3 if number == 2 else 2.1) * min(sides) or number > 2 * len(cells):
         return [pixels]  # one thing in parts
     return _common_window(cells, size) if len(cells) > 1 else [pixels]
@@ -299,31 +329,44 @@ def _common_window(cells: list[np.ndarray], size: int) -> list[np.ndarray]:
 def _cuts(pixels: np.ndarray, size: int, other: int, wanted: int = 0) -> list[int]:
     """Where to cut between rows, at even distances; an empty list where nothing says so.
 
-    Nothing of a sprite may lie across a cut. Where sprites touch each other, hardly any colour may go on across it, and
-    the cells must be squares or of the size asked for.
+    Best is a grid on which nothing is shown on both sides of a cut. Where sprites touch each other, at least hardly any
+    colour goes on across it; then the cells must be of the size asked for, or squares.
     """
-    length, shown = len(pixels), pixels[..., 3] > 0
-    filled = np.concatenate([[0], shown.any(axis=1).cumsum()])
-    extent = _extent(shown.any(axis=1))
+    shown = pixels[..., 3] > 0
+    filled = shown.any(axis=1)
+    extent = _extent(filled)
     if extent.stop - extent.start <= size:
         return []
-    across = np.zeros(length + 1, int)
-    across[1:-1] = (shown[1:] & shown[:-1]).sum(axis=1)
-    free = np.pad(across == 0, (0, length), constant_values=True)  # beyond the end nothing is cut
-    for step in [size, *range(max(4, size // 3), length // 2 + 2)]:
-        for start in np.flatnonzero(free[:step] & free[step : 2 * step]):
-            cuts = np.arange(start, length + 1, step)
-            cuts = np.append(cuts, length) if cuts[-1] < length and filled[length] > filled[cuts[-1]] else cuts
-            full = np.diff(filled[cuts]) > 0
-            if len(cuts) > 2 and not across[cuts].any() and not filled[start] and full.all():
-                return cuts.tolist()
-    goes_on = (shown[1:] & shown[:-1] & (pixels[1:] == pixels[:-1]).all(axis=2)).sum(axis=1)
-    for step in (wanted, size, other):
-        if step and length % step == 0 and length > step:
-            at = np.arange(step, length, step) - 1
-            if goes_on[at].mean() <= 0.35 * np.delete(goes_on, at).mean():
-                return list(range(0, length + 1, step))
-    return []
+    both = np.pad((shown[1:] & shown[:-1]).sum(axis=1), 1)  # at each place for a cut
+    goes_on = shown[1:] & shown[:-1] & (distance(pixels[1:], pixels[:-1]) <= NEAR // 2)
+    goes_on = np.pad(goes_on.sum(axis=1), 1)
+    usual = goes_on[extent.start + 1 : extent.stop].mean()
+    steps = [size, *range(max(4, size // 3), len(pixels) // 2 + 2)]
+    free = (cuts for step in steps for cuts in _grids(filled, step, both == 0))
+    found = next(free, np.zeros(0, int))
+    for step in dict.fromkeys(step for step in (size, wanted, other) if step > 3):
+        even = [cuts for cuts in _grids(filled, step, goes_on <= 0.8 * usual) if len(set(np.diff(cuts))) == 1]
+        even = [cuts for cuts in even if goes_on[cuts[1:-1]].mean() <= 0.4 * usual]
+        # margins are mostly equal on both sides
+        best = min(even, key=lambda cuts: (abs(cuts[0] - (len(pixels) - cuts[-1])), goes_on[cuts].sum()), default=None)
+        # cells of twice that size would hold two sprites each
+        if best is not None and (len(found) == 0 or found[1] - found[0] >= 2 * step):
+            return best.tolist()
+    return found.tolist()
+
+
+def _grids(filled: np.ndarray, step: int, allowed: np.ndarray) -> Iterator[np.ndarray]:
+    """All allowed cuts of a line into two or more parts of one length, of which none is empty, with nothing outside.
+
+    The last part may be shorter, because sheets leave out the space behind it.
+    """
+    before = np.concatenate([[0], filled.cumsum()])
+    for start in np.flatnonzero(allowed[:step]):
+        cuts = np.arange(start, len(filled) + 1, step)
+        if before[-1] > before[cuts[-1]]:
+            cuts = np.append(cuts, len(filled))
+        if len(cuts) > 2 and before[start] == 0 and allowed[cuts].all() and (np.diff(before[cuts]) > 0).all():
+            yield cuts
 
 
 def cut_by(pixels: np.ndarray, cell: int) -> list[np.ndarray]:

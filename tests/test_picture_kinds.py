@@ -6,8 +6,21 @@ import numpy as np
 import pytest
 
 from Capstone import pixel_art
-from tests.picture_kinds import KINDS, ROOT, enlarged, page, placed, read, sprites
+from tests.picture_kinds import (
+    KINDS,
+    MAGENTA,
+    ROOT,
+    drawing,
+    enlarged,
+    on,
+    page,
+    placed,
+    read,
+    sheet,
+    sprites,
+)
 
+WHITE = (255, 255, 255)
 JPEG = 20  # steps of 255 that saving as JPEG may cost
 SAID = {
     "on a painted checkerboard": "6 on a painted checkerboard",
@@ -71,3 +84,19 @@ def drawing_mask(rgb):
     """What is not the ground: white that can be reached from outside."""
     pixels, _, _ = pixel_art.without_ground(opaque(rgb))
     return pixels[..., 3] > 0
+
+
+def test_random_sheets_on_magenta_are_cut_rightly():
+    chance, all_sprites = np.random.default_rng(0), np.load(ROOT / "data/sprites_1788_16x16.npy")
+    right = 0
+    for _ in range(30):
+        columns, rows = chance.integers(2, 6, 2)
+        margin, spacing = chance.integers(0, 5, 2)
+        parts = all_sprites[chance.choice(1788, columns * rows, replace=False)]
+        canvas = opaque(on(sheet(parts, columns, margin, spacing), MAGENTA))
+        cells = pixel_art.cut(pixel_art.without_ground(canvas)[0], 16)
+        cells = [pixel_art.fit(cell, 16)[0] for cell in cells]
+        found = {drawing(pixel_art.on_ground(cell, pixel_art.WHITE), WHITE).tobytes() for cell in cells}
+        wanted = [drawing(rgb, WHITE).tobytes() for rgb in parts]
+        right += len(cells) == len(parts) and all(one in found for one in wanted)
+    assert right >= 29, right
