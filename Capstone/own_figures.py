@@ -9,7 +9,13 @@ import torch
 from torch import Tensor
 
 from Capstone.own_model import OwnRun
-from support.quality import load_classifier, nearest_sprite, precision_recall
+from support.quality import (
+    background,
+    background_error,
+    load_classifier,
+    nearest_sprite,
+    precision_recall,
+)
 from support.tables import table
 
 EACH = 20  # sprites drawn of each class, at least
@@ -63,19 +69,19 @@ def measure(run: OwnRun, guidance: float = 1.0, seed: int = 0) -> Figures:
     wanted = torch.cat([one.repeat(max(EACH, n), 1) for one, n in zip(classes, counts, strict=True)])
     samples = run.draw(wanted, guidance=guidance, seed=seed)
     wanted = wanted.to(samples)
-    found = nearest_sprite(samples, split.images)
     control = None
     if len(split.control):
-        control = _row(run, split.control, split.control_labels, split.control)
+        control, _ = _row(run, split.control, split.control_labels, split.control)
     # of each class as many as the control has: precision and recall depend on the number
     alike = [samples[wanted[:, k] == 1][:n] for k, n in enumerate(counts)]
-    drawn = _row(run, samples, wanted, torch.cat(alike) if control else samples)
+    drawn, distance = _row(run, samples, wanted, torch.cat(alike) if control else samples)
     limit = control.nearest[1] if control else A_COPY
-    near = (found[0] < limit).float().mean().item()
+    near = (distance < limit).float().mean().item()
     return Figures(drawn, control, near, _ground_error(run, samples))
 
 
-def _row(run: OwnRun, pictures: Tensor, labels: Tensor, for_sets: Tensor) -> Row:
+def _row(run: OwnRun, pictures: Tensor, labels: Tensor, for_sets: Tensor) -> tuple[Row, Tensor]:
+    """The figures of pictures, and their distances to the nearest training sprite (n,)."""
     distance, index = nearest_sprite(pictures, run.split.images)
     # a picture may carry two labels: one of them is enough
     hit = (run.split.labels[index] * labels).sum(dim=1) > 0
@@ -88,17 +94,14 @@ def _row(run: OwnRun, pictures: Tensor, labels: Tensor, for_sets: Tensor) -> Row
     both = None, None
     if min(len(for_sets), len(run.split.images)) > K:
         both = precision_recall(for_sets, run.split.images, load_classifier(run.device), K)
-    return Row(len(pictures), right, quantiles, *both)
+    return Row(len(pictures), right, quantiles, *both), distance
 
 
 def _ground_error(run: OwnRun, samples: Tensor) -> float | None:
-    """Where every training sprite shows the ground: how far the samples are from it."""
-    ground = torch.tensor(run.ground).to(samples)[:, None, None] / 127.5 - 1
+    """Where every training sprite shows the ground, mirrored or not: how far the samples are from it."""
+    ground = torch.tensor(run.ground, device=run.device)[:, None, None] / 127.5 - 1
     images = torch.cat([run.split.images, run.split.images.flip(3)])
-    everywhere = ((images - ground).abs() < 1e-3).all(dim=1).all(dim=0)  # (h, w)
-    if not everywhere.any():
-        return None
-    return (samples - ground).abs()[:, :, everywhere].mean().item() * 127.5
+    return background_error(samples, images, ground) if background(images, ground).any() else None
 
 
 # -------------------------------------------------------------------------------------- in words

@@ -176,19 +176,25 @@ def class_accuracy(samples: Tensor, context: Tensor, classifier: SpriteClassifie
     return (context * right[:, None]).sum(dim=0) / context.sum(dim=0)
 
 
-def background_error(samples: Tensor, sprites: Tensor) -> float:
+def background(sprites: Tensor, ground: Tensor | float = 1.0) -> Tensor:
+    """Which pixels (h, w) are ground in every one of the sprites (n, 3, h, w): white, or a colour (3, 1, 1)."""
+    return (sprites == ground).all(dim=1).all(dim=0)
+
+
+def background_error(samples: Tensor, sprites: Tensor, ground: Tensor | float = 1.0) -> float:
     """How far the background of the samples is from white, as mean absolute error in steps of 1/255.
 
     The background is what is white in every one of the real ``sprites``: the outermost pixels at the corners.
+    ``ground`` is another colour in its place, (3, 1, 1) in [-1, 1].
 
     Raises:
         ValueError: pictures that are not finite, or no pixel that is white in all of the sprites.
     """
     _check_pictures(samples, sprites)
-    background = (sprites == 1).all(dim=1).all(dim=0)  # (h, w)
-    if not background.any():
+    where = background(sprites, ground)
+    if not where.any():
         raise ValueError("expected sprites on white, but no pixel is white in all of them")
-    return (samples.clamp(-1, 1)[:, :, background] - 1).abs().mean().item() * 127.5
+    return (samples.clamp(-1, 1) - ground).abs()[:, :, where].mean().item() * 127.5
 
 
 def nearest_sprite(samples: Tensor, sprites: Tensor) -> tuple[Tensor, Tensor]:

@@ -68,7 +68,6 @@ def test_few_colours(course):
     palette = palette_of(sprites, 12)
     few = snapped(sprites, palette)
     assert few.shape == sprites.shape and len(np.unique(few.reshape(-1, 3), axis=0)) <= 12
-    # nearer than any colour of the same number chosen without looking
     assert np.abs(few.astype(int) - sprites).mean() < 12
     np.testing.assert_array_equal(snapped(few, palette_of(few, 12)), few)
 
@@ -134,6 +133,20 @@ def taken_from(images, labels, noise=0.0):
         return (x + noise * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))).clamp(-1, 1)
 
     return pictures
+
+
+def test_a_ground_of_another_colour_is_measured_as_well(own, monkeypatch):
+    run = object.__new__(OwnRun)
+    run.__dict__ |= own.__dict__ | {"ground": (0, 0, 0)}
+    white = own.split.images == 1
+    run.split = dataclasses.replace(
+        own.split, images=torch.where(white.all(dim=1, keepdim=True), -1.0, own.split.images)
+    )
+    samples = taken_from(run.split.images, run.split.labels)
+    drawing(monkeypatch, samples)
+    assert measure(run).ground_error == 0
+    drawing(monkeypatch, lambda wanted: (samples(wanted) + 10 / 127.5).clamp(-1, 1))
+    assert measure(run).ground_error == pytest.approx(10, rel=1e-3)
 
 
 def test_a_network_that_copies_is_told_so(own, monkeypatch):
