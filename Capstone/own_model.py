@@ -62,6 +62,7 @@ PATIENCE = 1 / 3  # share of all steps in which nothing got better
 LEAST_STEPS = 300  # before that, a pause of the learning is no end
 STEPS_UNWATCHED = 1000  # where no pictures can be put aside to see when it is enough
 WATCHED = 256  # pairs of a picture and a level in one measurement
+CLOSE = 1.01  # losses on the control that differ by less are as good as each other
 SAVE_EVERY = 60  # seconds
 
 
@@ -184,7 +185,8 @@ class OwnRun:
     The rate rises for a moment and then stays: nobody knows beforehand when it will be enough. The
     moving average, whose memory is about a tenth of all steps, is what is drawn from, and what is
     measured on the control. The run is over when its loss there has not fallen for a third of all
-    steps; the weights of the best moment are the model.
+    steps. The model are the latest weights whose loss was the least, or within 1 % of it: where the
+    loss stands still, these have learned the classes longer.
 
     Args:
         pictures: see :func:`Capstone.own_sprites.read_folder`.
@@ -315,8 +317,11 @@ class OwnRun:
 
     @property
     def best_step(self) -> int:
-        """The step at which the loss on the control was least; without a control, the last."""
-        return min(self.checks, key=self.checks.get) if self.checks else len(self.losses)
+        """The latest step at which the loss on the control was as good as the least; without a control, the last."""
+        if not self.checks:
+            return len(self.losses)
+        least = min(self.checks.values())
+        return max(step for step, loss in self.checks.items() if loss <= CLOSE * least)
 
     @property
     def finished(self) -> bool:
@@ -324,15 +329,18 @@ class OwnRun:
         steps = len(self.losses)
         if not len(self.split.control):
             return steps >= STEPS_UNWATCHED
-        return steps >= LEAST_STEPS and steps - self.best_step > PATIENCE * steps
+        least_step = min(self.checks, key=self.checks.get, default=steps)
+        return steps >= LEAST_STEPS and steps - least_step > PATIENCE * steps
 
     @property
     def state(self) -> str:
         """How far the training is, in words."""
         if not len(self.split.control):
             return f"too few pictures to see when it is enough: {STEPS_UNWATCHED} steps are the end"
-        best = f"the loss on the pictures put aside was least at step {self.best_step}"
-        return f"{best}, so it is finished" if self.finished else f"{best}: not finished, train on"
+        best = f"the model is that of step {self.best_step}"
+        if self.finished:
+            return f"the loss on the pictures put aside no longer falls, so it is finished; {best}"
+        return f"the loss on the pictures put aside may still fall: not finished, train on; {best}"
 
     def _batches(self) -> tuple[Iterator, torch.Generator]:
         """Batches, and the generator of all randomness from this step on."""
@@ -388,7 +396,7 @@ class OwnRun:
         self.losses.append(loss)
 
     def _check(self, bar: tqdm) -> None:
-        """Measure on the control, and keep the weights if they are the best so far."""
+        """Measure on the control, and keep the weights if none were better."""
         step = len(self.losses)
         if len(self.split.control):
             self.checks[step] = self.control_loss()

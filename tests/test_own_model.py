@@ -211,10 +211,24 @@ def test_it_stops_when_the_control_has_not_got_better_for_a_third_of_the_steps(s
     assert len(run.losses) == 10  # nothing to do
 
 
+def test_of_weights_that_are_equally_good_the_latest_are_kept(small, tmp_path, monkeypatch):
+    """Where the loss stands still, the network goes on to learn the classes."""
+    watched(monkeypatch, [9, 8, 7, 5, 5.02, 5.1, 5.3])
+    run = OwnRun(sprites_of(), tmp_path / "mine", start=None, device="cpu")
+    weights = []
+    step = run._step
+    monkeypatch.setattr(run, "_step", lambda *a: (step(*a), weights.append(own_model.cpu_state_dict(run.average))))
+    run.train()
+    # 5.02 is within 1 % of 5, what follows is not; the end is counted from the least, at step 4
+    assert (len(run.losses), run.best_step) == (7, 5)
+    model = run.model.state_dict()
+    assert all(torch.equal(value, model[key]) for key, value in weights[4].items())
+
+
 def test_it_goes_on_while_the_control_gets_better(small, tmp_path, monkeypatch):
     watched(monkeypatch, range(100, 0, -1))
     run = OwnRun(sprites_of(), tmp_path / "mine", start=None, device="cpu").train(most_steps=30)
-    assert len(run.losses) == 30 and not run.finished and "not finished" in run.state
+    assert len(run.losses) == 30 and not run.finished and "train on" in run.state
 
 
 def test_the_minutes_are_kept(small, tmp_path):
