@@ -391,7 +391,7 @@ def test_large_learning_rate_ends_in_the_message(pictures, tmp_path, capsys):
         (["--batch-size", 40], "at most 35, the number of pictures"),
         (["--batch-size", 8, "--accumulate", 3], "a multiple of 3"),
         (["--mixed-precision", "fp16"], "a GPU for --mixed-precision fp16"),
-        (["--data", "nowhere"], "no folder nowhere"),
+        (["--data", "nowhere"], "there is no folder .*nowhere"),
         (["--resume"], "no checkpoint at .*checkpoint.pt"),
         (["--dataset", "sprites"], "no file .*sprites_1788"),
         (["--dataset", "mnist"], "MNIST is not complete in .*could not be downloaded"),
