@@ -8,7 +8,9 @@ that writes the files into a class folder and returns the sprites that should be
 
 from __future__ import annotations
 
+import struct
 import tempfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -201,6 +203,33 @@ def _(folder: Path, six: np.ndarray) -> list[np.ndarray]:
         numbers = np.where(grey == 255, 0, np.maximum(grey, 1)).astype(np.uint16) * 257
         Image.fromarray(numbers).save(folder / f"{i}.png", transparency=0)
     return [np.maximum(grey, 1)[:, :, None].repeat(3, axis=2) for grey in greys(six)]
+
+
+def write_packed(path: Path, levels: np.ndarray, depth: int, hole: int) -> None:
+    """Levels (16, 16) of grey as a PNG of ``depth`` bits, of which one is transparent; Pillow writes no such file."""
+    bits = np.unpackbits(levels.astype(np.uint8)[:, :, None], axis=2)[:, :, -depth:]  # (16, 16, depth)
+    rows = np.packbits(bits.reshape(len(levels), -1), axis=1)
+    pixels = b"".join(b"\0" + row.tobytes() for row in rows)  # each row begins with its filter: none
+    parts = [(b"IHDR", struct.pack(">IIBBBBB", *levels.shape[::-1], depth, 0, 0, 0, 0))]
+    parts += [(b"tRNS", struct.pack(">H", hole)), (b"IDAT", zlib.compress(pixels)), (b"IEND", b"")]
+    chunks = [struct.pack(">I", len(d)) + name + d + struct.pack(">I", zlib.crc32(name + d)) for name, d in parts]
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+
+
+@kind("grey, 2 bits, one level is transparent")
+def _(folder: Path, six: np.ndarray, depth: int = 2) -> list[np.ndarray]:
+    top, expected = 2**depth - 1, []
+    for i, grey in enumerate(greys(six)):
+        levels = grey // (256 >> depth)
+        levels[levels == 1] = 0  # level 1 becomes the hole
+        expected.append((levels * (255 // top))[:, :, None].repeat(3, axis=2))
+        write_packed(folder / f"{i}.png", np.where(grey == 255, 1, levels), depth, hole=1)
+    return expected
+
+
+@kind("grey, 4 bits, one level is transparent")
+def _(folder: Path, six: np.ndarray) -> list[np.ndarray]:
+    return KINDS["grey, 2 bits, one level is transparent"](folder, six, depth=4)
 
 
 @kind("one bit")

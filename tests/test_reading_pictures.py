@@ -341,6 +341,10 @@ def test_sizes_that_the_network_cannot_have(folder, size):
         read_folder(folder, size)
 
 
+def test_a_size_may_be_a_number_of_numpy(folder):
+    assert read_folder(folder, np.int64(16)).sprites.shape[1:] == (16, 16, 3)
+
+
 def test_no_such_folder(tmp_path):
     with pytest.raises(FileNotFoundError, match="expected a folder of pictures, but there is no .*missing"):
         read_folder(tmp_path / "missing")
