@@ -11,7 +11,6 @@ ablation.png; results.json and the networks are stored after each piece of work,
 
 from __future__ import annotations
 
-import argparse
 import copy
 import itertools
 import json
@@ -20,6 +19,13 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+if not __package__:  # started by its path
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+from going_further.options import ablate_parser
+
+if __name__ == "__main__":  # answers --help and slips of the keyboard before the slow imports
+    ablate_parser(__doc__).parse_args()
+
 import matplotlib.pyplot as plt
 import torch
 from matplotlib.figure import Figure
@@ -27,8 +33,6 @@ from matplotlib.ticker import NullLocator
 from torch import Tensor
 from tqdm import tqdm
 
-if not __package__:  # started by its path
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
 import diffusion_utilities as du
 from going_further import datasets
 from going_further.schedules import COLOURS, SCHEDULES
@@ -281,28 +285,20 @@ def save_plot(results: dict, path: Path) -> None:
         plot(results).savefig(part, dpi=100, format="png")
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="ablate.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, default=FOLDER, metavar="FOLDER", help="default: going_further/ablation")
-    parser.add_argument("--quick", action="store_true", help="tiny networks, only to see that it works")
-    return parser
-
-
 def main(argv: list[str] | None = None) -> None:
-    parser = make_parser()
+    parser = ablate_parser(__doc__)
     args = parser.parse_args(argv)
-    if args.quick and args.out == FOLDER:
+    out = args.out or FOLDER
+    if args.quick and out == FOLDER:
         parser.exit(
             2,
             "ablate.py: error: expected another --out with --quick, or it would mix with the real results\n",
         )
     memory = "try --quick, or a GPU with more of it"
     with errors_in_one_line(parser, memory, stopped="stopped; the same command goes on where it was"):
-        results = run(QUICK if args.quick else Plan(), args.out)
-        write_text(args.out / "table.md", table(results))
-        save_plot(results, args.out / "ablation.png")
+        results = run(QUICK if args.quick else Plan(), out)
+        write_text(out / "table.md", table(results))
+        save_plot(results, out / "ablation.png")
     print(table(results))
 
 

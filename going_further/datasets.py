@@ -17,7 +17,8 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torchvision.datasets import CIFAR10, MNIST
 
-from diffusion_utilities import CLASS_NAMES, load_sprites, sprite_tensors
+from diffusion_utilities import CLASS_NAMES, ROOT, load_sprites, sprite_tensors
+from going_further import options
 from support.picture_files import find_pictures, open_picture
 
 MOST_PIXELS = 150_000_000  # of a photograph; more would take gigabytes of memory
@@ -68,6 +69,25 @@ def load(name: str, root: str | Path, image_size: int | None = None) -> ImageDat
     if image_size is not None and image_size < 1:
         raise ValueError(f"expected an image_size of at least 1, got {image_size}")
     return DATASETS[name](Path(root), image_size)
+
+
+def folder_of(name: str, given: Path | None) -> Path:
+    """The folder that the pictures of a data set lie in, or are downloaded to.
+
+    Args:
+        given: the folder of --data; None is the usual one.
+
+    Raises:
+        ValueError: "custom" has no usual one.
+    """
+    if given is not None:
+        return given
+    if name == "custom":
+        raise ValueError(
+            "expected --data with the folder of your pictures, a subfolder for each class, because "
+            "the data set is custom; got no --data"
+        )
+    return ROOT / "data" if name == "sprites" else Path("downloads")
 
 
 def mirror(images: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -158,9 +178,6 @@ def _resized(images: Tensor, image_size: int | None) -> Tensor:
     return F.interpolate(images, (image_size, image_size), mode="bilinear", antialias=True)
 
 
-DATASETS: dict[str, Callable[[Path, int | None], ImageData]] = {
-    "sprites": _sprites,
-    "mnist": _mnist,
-    "cifar10": _cifar10,
-    "custom": _custom,
-}
+DATASETS: dict[str, Callable[[Path, int | None], ImageData]] = dict(
+    zip(options.DATASETS, (_sprites, _mnist, _cifar10, _custom), strict=True)
+)

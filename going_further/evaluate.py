@@ -6,13 +6,16 @@
 Two measures, and only the first is for any pictures:
 
     inception   FID and Inception Score. They need `pip install torch-fidelity` and its file of Inception weights, which
-                is downloaded on first use (90 MB) or given with --inception-weights.
+                is downloaded on first use (90 MB) or given with --inception-weights. At least 2,049
+                samples.
     sprites     Fréchet sprite distance, precision and recall, with the classifier of the course. For 16×16 colour
-                pictures that look like its sprites.
+                pictures that look like its sprites; of others the figures say little. At least 129
+                samples.
 
 Without --features, it is inception if that can be had. Every figure is a mean over several seeds with its standard
 deviation; each seed has its own samples and its own real pictures. Beside it stands what other real pictures score, the
 best that a network can hope for. Such figures depend on the number of samples: compare only those of the same number.
+A copy is a sample that is nearly one of the training pictures, or its mirror image.
 """
 
 from __future__ import annotations
@@ -25,22 +28,33 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+if not __package__:  # started by its path
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+from going_further.options import evaluate_parser
+
+if __name__ == "__main__":  # answers --help and slips of the keyboard before the slow imports
+    evaluate_parser(__doc__).parse_args()
+
 import torch
 import torch.nn as nn
 from torch import Tensor
 from tqdm import tqdm
 
-if not __package__:  # started by its path
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
 import diffusion_utilities as du
 from data.make_sprites import fresh_sprites, to_arrays
 from going_further import checkpoints, datasets, sample
 from support.cli import errors_in_one_line
-from support.quality import FRESH_SEED, spread
+from support.quality import FRESH_SEED, nearest_sprite, spread
 from support.tables import write_text
 from support.writing import can_write
 
-LEAST_SAMPLES = 10  # the Inception Score divides them into ten parts
+# The Fréchet distance compares covariances, which fewer pictures than features do not determine.
+FEATURES = {"inception": 2048, "sprites": 128}
+FOREIGN = (
+    ". Careful: these pictures are not the course's sprites, and the classifier knows only those. "
+    "Blurred pictures may score as well as real ones. Look at the samples, or take inception"
+)
+A_COPY = 0.05  # root mean square distance to a training picture; colours go from -1 to 1
 BATCH_SIZE = 64  # of the Inception network, which makes 299×299 of every picture
 
 PART = 250  # samples drawn at once
@@ -125,32 +139,50 @@ def to_bytes(x: Tensor) -> Tensor:
 
 
 def choose_measure(
-    features: str | None, shape: tuple[int, int, int], weights: Path | None, device: torch.device
+    features: str | None,
+    shape: tuple[int, int, int],
+    weights: Path | None,
+    device: torch.device,
+    n: int,
+    foreign: bool = False,
 ) -> tuple[Measure, str]:
     """The measure that was asked for, or else FID if that can be had, and a sentence that says which one it is.
 
     Args:
         features: "inception", "sprites", or None.
         shape: of the pictures, (channels, h, w).
+        n: how many samples will be measured.
+        foreign: whether the pictures are others than the course's sprites.
 
     Raises:
-        ValueError: it cannot be had, or does not suit the pictures.
+        ValueError: it cannot be had, does not suit the pictures, or needs more of them.
     """
     reasons = []
     if features != "sprites":
         try:
+            if problem := too_few(n, "inception"):
+                raise Unavailable(problem)
             inception = load_inception(weights, device)
             note = "Measured with the features of Inception. Published figures are often of 50,000 samples."
             return lambda samples, real: inception_figures(samples, real, inception), note
         except Unavailable as reason:
             reasons.append(f"no FID, because {reason}")
     if features != "inception":
-        if shape == (3, 16, 16):
+        if shape == (3, 16, 16) and not (problem := too_few(n, "sprites")):
             classifier = du.load_classifier(device)
             note = "; ".join(["Measured with the features of the course's sprite classifier", *reasons])
+            note += FOREIGN if foreign else ""
             return lambda samples, real: sprite_figures(samples, real, classifier), note
-        reasons.append(f"the sprite features are for colour pictures of 16×16, not for {_describe(shape)}")
+        unfit = f"the sprite features are for colour pictures of 16×16, not for {_describe(shape)}"
+        reasons.append(problem if shape == (3, 16, 16) else unfit)
     raise ValueError("; ".join(reasons))
+
+
+def too_few(n: int, features: str) -> str:
+    """Why n samples are too few for the features; "" if they are enough."""
+    least = FEATURES[features] + 1
+    needed = f"at least {least} --samples, and twice as many real pictures"
+    return "" if n >= least else f"the {features} features need {needed}, got {n}"
 
 
 def _describe(shape: tuple[int, int, int]) -> str:
@@ -158,21 +190,45 @@ def _describe(shape: tuple[int, int, int]) -> str:
     return f"{'grey' if channels == 1 else 'colour'} pictures of {height}×{width}"
 
 
-def real_pictures(config: dict, folder: Path | None, n: int, seed: int) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Two sets of n real pictures that have none in common, and the classes of the first if the network knows classes.
-
-    For the course's sprites these are new ones, drawn by the generator of ``data/``; the network has seen none of them.
-    Otherwise they are taken at random from the set that it was trained on.
+def training_pictures(config: dict, root: Path) -> datasets.ImageData:
+    """The set that the network was trained on.
 
     Raises:
-        ValueError: there are fewer than 2n pictures, or others than the network draws.
+        ValueError, OSError: it is not there, or has other classes than the network draws.
     """
-    if config["dataset"] == "sprites" and config["image_size"] == 16 and folder is None:
+    data = datasets.load(config["dataset"], root, config["image_size"])
+    if config["class_names"] and list(data.class_names) != config["class_names"]:
+        expected, got = config["class_names"], list(data.class_names)
+        raise ValueError(f"expected pictures of the classes {expected}, got {got}")
+    return data
+
+
+def copies(samples: Tensor, pictures: Tensor) -> float:
+    """The share of samples (n, channels, h, w) that are nearly one of the pictures (m, …).
+
+    Raises:
+        ValueError: pictures of another shape.
+    """
+    distance, _ = nearest_sprite(samples, pictures)
+    return (distance < A_COPY).float().mean().item()
+
+
+def real_pictures(
+    config: dict, data: datasets.ImageData, n: int, seed: int, fresh: bool
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Two sets of n real pictures that have none in common, and the classes of the first if the network knows classes.
+
+    Args:
+        data: the set that the network was trained on, of which they are taken at random.
+        fresh: draw new ones by the generator of ``data/``, which the network has never seen.
+
+    Raises:
+        ValueError: there are fewer than 2n pictures.
+    """
+    if fresh:
         first, second = (to_arrays(fresh_sprites(n, start + seed)) for start in (FRESH_SEED, 2 * FRESH_SEED))
         (reference, labels), (other, _) = du.sprite_tensors(*first), du.sprite_tensors(*second)
     else:
-        root = folder or (du.ROOT / "data" if config["dataset"] == "sprites" else Path("downloads"))
-        data = datasets.load(config["dataset"], root, config["image_size"])
         if 2 * n > len(data.images):
             raise ValueError(
                 f"expected at most {len(data.images) // 2} samples, because twice as many real pictures are needed and "
@@ -181,8 +237,6 @@ def real_pictures(config: dict, folder: Path | None, n: int, seed: int) -> tuple
         chosen = torch.randperm(len(data.images), generator=torch.Generator().manual_seed(seed))[: 2 * n]
         reference, other = data.images[chosen].split(n)
         labels = data.labels[chosen[:n]]
-        if config["class_names"] and tuple(data.class_names) != tuple(config["class_names"]):
-            raise ValueError(f"expected pictures of the classes {config['class_names']}, got {list(data.class_names)}")
     return reference, other, labels if config["class_names"] else None
 
 
@@ -217,46 +271,40 @@ def summary(values: list[float], real: list[float]) -> dict:
     return ours | {f"real_{name}": value for name, value in theirs.items()}
 
 
-def check(args: argparse.Namespace) -> None:
-    """ValueError for arguments that cannot be meant, before any time is spent."""
-    if args.samples < LEAST_SAMPLES or args.seeds < 1 or args.seed < 0 or (args.steps is not None and args.steps < 1):
-        raise ValueError(
-            f"expected at least {LEAST_SAMPLES} samples, 1 step, 1 seed and no seed below 0, got "
-            f"{args.samples}, {args.steps or 'the usual'}, {args.seeds} and {args.seed}"
-        )
-    sample.check_drawing(args)
-
-
 def evaluate(args: argparse.Namespace) -> dict:
     """Draw and measure as the arguments say.
 
     Returns:
-        plain values: how it was measured, and ``figures``, name → :func:`summary`, with the values of each seed.
+        plain values: how it was measured; ``figures``, name → :func:`summary`, with the values of
+        each seed; and ``copies``, the share of samples that are.
 
     Raises:
         ValueError, OSError: arguments or files that do not fit.
     """
-    check(args)
+    sample.check_drawing(args)
     net, schedule, config = checkpoints.load_model(args.checkpoint)
     if args.guidance != 1 and not config["class_names"]:
         raise ValueError("expected no --guidance, because this network was trained without classes")
-    device = next(net.parameters()).device
-    measure, note = choose_measure(
-        args.features, (net.in_channels, net.height, net.height), args.inception_weights, device
-    )
+    device, shape = next(net.parameters()).device, (net.in_channels, net.height, net.height)
+    root, foreign = datasets.folder_of(config["dataset"], args.data), config["dataset"] != "sprites"
+    wanted = (args.features, shape, args.inception_weights, device)
+    measure, note = choose_measure(*wanted, args.samples, foreign)
     net = du.Clipped(net, schedule)
     steps = sample.choose_steps(args.sampler, args.steps, schedule.timesteps)
     du.step_pairs(steps, schedule.timesteps)
     if args.out is not None:
         can_write(args.out)
-    seeds, ours, theirs = list(range(args.seed, args.seed + args.seeds)), [], []
+    data = training_pictures(config, root)
+    fresh = not foreign and config["image_size"] == 16 and args.data is None
+    seeds, ours, theirs, copied = list(range(args.seed, args.seed + args.seeds)), [], [], []
     for seed in seeds:
-        reference, other, context = real_pictures(config, args.data, args.samples, seed)
+        reference, other, context = real_pictures(config, data, args.samples, seed, fresh)
         how = (args.sampler, steps, args.eta, args.guidance)
         samples = draw(net, context, args.samples, *how, seed)
         torch.manual_seed(seed)  # the Inception Score shuffles the samples
         ours.append(measure(samples.to(device), reference.to(device)))
         theirs.append(measure(other.to(device), reference.to(device)))
+        copied.append(round(copies(samples, data.images), 4))
         print(
             f"seed {seed}: " + ", ".join(f"{name} {value:.4g}" for name, value in ours[-1].items()),
             flush=True,
@@ -277,6 +325,7 @@ def evaluate(args: argparse.Namespace) -> dict:
         "steps": steps,
         "eta": "inf" if eta == math.inf else eta,  # JSON has no number for it
         "figures": figures,
+        "copies": spread(copied) | {"values": copied, "nearer_than": A_COPY},
     }
 
 
@@ -294,6 +343,8 @@ def table(results: dict) -> str:
     for name, row in results["figures"].items():
         ours, real = (_with_spread(row[mean], row[std]) for mean, std in (("mean", "std"), ("real_mean", "real_std")))
         lines.append(f"{name:16}{ours:>18}{real:>18}")
+    copied = f"{results['copies']['mean']:.1%} of the samples are copies of training pictures"
+    lines += ["", f"{copied} (root mean square distance below {A_COPY})"]
     return "\n".join(lines)
 
 
@@ -301,45 +352,8 @@ def _with_spread(mean: float, std: float | None) -> str:
     return f"{mean:.3f}" + ("" if std is None else f" ± {std:.3f}")
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="evaluate.py",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-
-    def add(name: str, text: str, **options) -> None:
-        shown = "" if options.get("default") is None else " (default: %(default)s)"
-        parser.add_argument(name, help=text + shown, **options)
-
-    sample.add_drawing(parser, sampler="dpm++")
-    add("--samples", "how many to draw for each seed", type=int, default=1000, metavar="N")
-    add("--seed", "the first seed", type=int, default=0, metavar="N")
-    add("--seeds", "how many seeds, one after the other", type=int, default=3, metavar="N")
-    add(
-        "--features",
-        "inception or sprites, see above",
-        choices=("inception", "sprites"),
-        metavar="KIND",
-    )
-    add(
-        "--inception-weights",
-        "torch-fidelity's file, where it cannot be downloaded",
-        type=Path,
-        metavar="FILE",
-    )
-    add(
-        "--data",
-        "folder of the real pictures, if they are not where train.py expects them",
-        type=Path,
-        metavar="FOLDER",
-    )
-    add("--out", "also write the figures to this JSON file", type=Path, metavar="FILE")
-    return parser
-
-
 def main(argv: list[str] | None = None) -> None:
-    parser = make_parser()
+    parser = evaluate_parser(__doc__)
     args = parser.parse_args(argv)
     with errors_in_one_line(parser, memory="lower --samples"):
         results = evaluate(args)

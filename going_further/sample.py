@@ -6,6 +6,7 @@ python going_further/sample.py --checkpoint model.pt --class-id 5 --guidance 3
 python going_further/sample.py --checkpoint model.pt --sampler dpm++                  # in ten steps
 python going_further/sample.py --checkpoint model.pt --sampler ddim --out way.gif     # the way out of the noise
 python going_further/sample.py --checkpoint model.pt --progressive --out strip.png    # and what is guessed on it
+python going_further/sample.py --checkpoint model.pt --num-samples 500 --out drawn   # a file each
 """
 
 from __future__ import annotations
@@ -17,6 +18,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+if not __package__:  # started by its path
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+from going_further.options import ETAS, STEPS, sample_parser
+
+if __name__ == "__main__":  # answers --help and slips of the keyboard before the slow imports
+    sample_parser(__doc__).parse_args()
+
 import matplotlib
 import numpy as np
 import torch
@@ -24,8 +32,6 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-if not __package__:  # started by its path
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
 from diffusion_utilities import (
     Clipped,
     Guided,
@@ -41,14 +47,11 @@ from going_further import checkpoints
 from support.cli import errors_in_one_line
 from support.writing import can_write, replacing
 
-# for each sampler, how many where none are asked for; None is all T
-STEPS = {"ddpm": None, "ddim": 50, "dpm++": 10}
-# where none is asked for; ddpm leaves no choice
-ETAS = {"ddpm": None, "ddim": 0.0, "dpm++": math.inf}
 FRAMES = 40  # of an animation
 MOMENTS = 9  # of a film strip
 STRIPS = 4  # pictures whose way a film strip shows
 LEAST_HEIGHT = 64  # smaller pictures are shown enlarged
+FOLDER = ""  # the ending of a --out that is a folder
 
 
 def class_context(names: list[str], asked: str | None, n: int) -> Tensor | None:
@@ -164,6 +167,12 @@ def grid(x: np.ndarray) -> Image.Image:
     return Image.fromarray((pixels * 255).round().astype(np.uint8))
 
 
+def single(x: np.ndarray) -> Image.Image:
+    """One picture (channels, h, w) in [-1, 1], grey or in colours, as large as it is."""
+    pixels = ((x.clip(-1, 1) + 1) * 127.5).round().astype(np.uint8)
+    return Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
+
+
 def film_strip(moments: list[tuple[int, Tensor, Tensor]]) -> bytes:
     """A PNG of the way of each picture: above, x_t at some levels, and below, the x̂_0 guessed from it.
 
@@ -211,112 +220,39 @@ def encode(images: list[Image.Image], kind: str) -> bytes:
     return buffer.getvalue()
 
 
-def add_drawing(parser: argparse.ArgumentParser, sampler: str) -> None:
-    """The options of every program that draws; ``sampler`` is the default of one of them."""
-    add = parser.add_argument
-    add(
-        "--checkpoint",
-        required=True,
-        type=Path,
-        metavar="FILE",
-        help="the model.pt or checkpoint.pt of a training",
-    )
-    add(
-        "--sampler",
-        choices=STEPS,
-        default=sampler,
-        help="ddpm takes all T steps of the training; ddim and dpm++ are the faster the fewer "
-        "--steps they take (default: %(default)s)",
-    )
-    add(
-        "--steps",
-        type=int,
-        metavar="N",
-        help="of ddim or dpm++ (default: 50 for ddim, 10 for dpm++)",
-    )
-    add(
-        "--eta",
-        type=float,
-        metavar="E",
-        help="how much fresh noise ddim (0 to 1) or dpm++ (0 to inf) puts in on the way: with 0 "
-        "the same noise always ends at the same picture, with inf nothing is kept of the old noise "
-        "(default: 0 for ddim, inf for dpm++, but 0 with a --guidance above 1)",
-    )
-    add(
-        "--guidance",
-        type=float,
-        default=1.0,
-        metavar="W",
-        help="how much to insist on the class: 0 ignores it, 1 is as trained, 2 to 5 clearer and "
-        "less varied (default: %(default)s)",
-    )
-
-
 def check_drawing(args: argparse.Namespace) -> None:
-    """ValueError for options of :func:`add_drawing` that cannot be meant."""
+    """ValueError for options of every program that draws that cannot be meant."""
     choose_eta(args.sampler, args.eta, args.guidance)
     if not 0 <= args.guidance < math.inf:
         raise ValueError(f"expected a --guidance of at least 0, got {args.guidance}")
 
 
-def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="sample.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add_drawing(parser, sampler="ddpm")
-    add = parser.add_argument
-    add(
-        "--num-samples",
-        type=int,
-        default=16,
-        metavar="N",
-        help="how many pictures to draw (default: %(default)s)",
-    )
-    add(
-        "--class-id",
-        metavar="CLASS",
-        help="what to draw, by number or name (default: all classes in turn)",
-    )
-    add(
-        "--seed",
-        type=int,
-        default=0,
-        metavar="N",
-        help="another number draws others (default: %(default)s)",
-    )
-    add(
-        "--out",
-        type=Path,
-        default=Path("samples.png"),
-        metavar="FILE",
-        help="a name in .png for the pictures, in .gif for an animation of their way out of the "
-        "noise (default: %(default)s)",
-    )
-    add(
-        "--progressive",
-        action="store_true",
-        help="show the way of the first pictures as a film strip: noisy above, and below the clean "
-        "picture that the network sees in it",
-    )
-    return parser
-
-
 def check(args: argparse.Namespace) -> None:
     """ValueError for arguments that cannot be meant, before any time is spent."""
-    kind = args.out.suffix.lower()
-    if kind not in (".png", ".gif"):
-        raise ValueError(f"expected --out in .png or .gif, got {args.out}")
+    kind = kind_of(args.out)
+    if kind not in (".png", ".gif", FOLDER):
+        raise ValueError(f"expected --out in .png or .gif, or a folder, got {args.out}")
     if args.progressive and kind != ".png":
         reason = "for the film strip of --progressive"
         raise ValueError(f"expected --out in .png {reason}, got {args.out}")
-    if args.num_samples < 1 or (args.steps is not None and args.steps < 1):
-        got = f"{args.num_samples} and {args.steps}"
-        raise ValueError(f"expected at least 1 sample and 1 step, got {got}")
+    there = [file.name for file in singles(args.out, args.num_samples) if file.exists()]
+    if kind == FOLDER and there:
+        raise ValueError(f"{args.out} holds {there[0]} already: choose another --out")
     check_drawing(args)
 
 
+def kind_of(out: Path) -> str:
+    """What --out asks for: ".png", ".gif" or another ending, or FOLDER."""
+    return FOLDER if out.is_dir() else out.suffix.lower()
+
+
+def singles(folder: Path, n: int) -> list[Path]:
+    """The files of n single pictures."""
+    return [folder / f"{i:05d}.png" for i in range(n)]
+
+
 def sample(args: argparse.Namespace) -> None:
-    """Draw and write the file.
+    """Draw and write the file, or the files.
 
     Raises:
         ValueError, OSError: arguments or files that do not fit.
@@ -328,23 +264,31 @@ def sample(args: argparse.Namespace) -> None:
         raise ValueError("expected no --guidance, because this network was trained without classes")
     steps = choose_steps(args.sampler, args.steps, schedule.timesteps)
     step_pairs(steps, schedule.timesteps)
-    can_write(args.out)
+    kind, files = kind_of(args.out), singles(args.out, args.num_samples)
+    can_write(files[0] if kind == FOLDER else args.out)
     given = (Clipped(net, schedule), context, args.num_samples, args.sampler, steps)
     options = {"eta": args.eta, "guidance": args.guidance, "seed": args.seed}
+    if kind == FOLDER:
+        for _, x, _ in way(*given, **options):  # noqa: B007  (only the last one is kept)
+            pass
+        for file, picture in zip(files, x.cpu().numpy(), strict=True):
+            with replacing(file) as part:
+                single(picture).save(part)
+        return
     if args.progressive:
         chosen = np.linspace(0, steps, min(MOMENTS, steps + 1)).round()
         moments = enumerate(way(*given, **options))
         shown = [(t, x[:STRIPS], x0[:STRIPS]) for i, (t, x, x0) in moments if i in chosen]
         content = film_strip(shown)
     else:
-        kind, (frames, _) = args.out.suffix.lower(), draw(*given, **options)
+        frames, _ = draw(*given, **options)
         content = encode([grid(x) for x in (frames if kind == ".gif" else frames[-1:])], kind)
     with replacing(args.out) as part:
         part.write_bytes(content)
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = make_parser()
+    parser = sample_parser(__doc__)
     args = parser.parse_args(argv)
     with errors_in_one_line(parser, memory="lower --num-samples"):
         sample(args)

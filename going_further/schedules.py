@@ -17,6 +17,7 @@ from torch import Tensor
 
 import support.checks as check
 from diffusion_utilities import MOST_LEVELS, NoiseSchedule, linear_schedule
+from going_further import options
 
 # a step that removes nearly all that is left, but not all: with ᾱ_T = 0 there is no way back
 MAX_BETA = 0.999
@@ -124,8 +125,6 @@ def plot(schedules: dict[str, NoiseSchedule]) -> Figure:
     return fig
 
 
-SCHEDULES: dict[str, Callable[..., NoiseSchedule]] = {
-    "linear": linear,
-    "cosine": cosine,
-    "sigmoid": sigmoid,
-}
+SCHEDULES: dict[str, Callable[..., NoiseSchedule]] = dict(
+    zip(options.SCHEDULES, (linear, cosine, sigmoid), strict=True)
+)

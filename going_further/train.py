@@ -1,12 +1,13 @@
 """Train the U-Net with attention to predict noise.
 
-    python going_further/train.py --dataset sprites
+    python going_further/train.py    # on the course's sprites
     python going_further/train.py --dataset mnist --epochs 50 --batch-size 128
     python going_further/train.py --dataset cifar10 --epochs 200 --batch-size 128 --dim 128 --lr 0.0002
     python going_further/train.py --dataset custom --data photos --image-size 64 --timesteps 1000
 
-A run may be stopped at any moment. The same command with --resume goes on after the last finished epoch; on a CPU it
-ends with the same weights, bit for bit, as a run that was not stopped. On several GPUs or machines, start it with
+A run may be stopped at any moment. The same command with --resume goes on where the checkpoint was
+written last, after an epoch or, every ten minutes, within one. On a CPU it ends with the same
+weights, bit for bit, as a run that was not stopped. On several GPUs or machines, start it with
 
     accelerate launch --multi_gpu --num_processes 2 going_further/train.py --dataset cifar10
 
@@ -18,22 +19,39 @@ from __future__ import annotations
 
 import argparse
 import copy
+import itertools
 import math
+import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import NamedTuple
+
+if not __package__:  # started by its path
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+from going_further.options import train_parser
+
+if __name__ == "__main__":  # answers --help and slips of the keyboard before the slow imports
+    train_parser(__doc__).parse_args()
 
 import torch
 from torch import Tensor
 from torchvision.utils import save_image
 from tqdm import tqdm
 
-if not __package__:  # started by its path
-    sys.path[0] = str(Path(__file__).resolve().parents[1])
 import support.training as kit
-from diffusion_utilities import ROOT, Clipped, augment, ema_update, mosaic, sample_dpm_context, save_weights
+from diffusion_utilities import (
+    Clipped,
+    augment,
+    bf16_is_faster,
+    default_device,
+    ema_update,
+    mosaic,
+    sample_dpm_context,
+    save_weights,
+)
 from going_further import checkpoints, datasets
 from going_further.datasets import ImageData
 from going_further.diffusion import DenoiseDiffusion
@@ -168,6 +186,7 @@ class Trainer:
         config: see :func:`make_config`.
         out: the folder.
         sample_every: epochs between pictures.
+        save_minutes: least time between two checkpoints within an epoch.
 
     Raises:
         ValueError: sizes that do not fit each other.
@@ -180,13 +199,10 @@ class Trainer:
         config: dict,
         out: Path,
         sample_every: int = 10,
+        save_minutes: float = 10,
     ) -> None:
-        self.accelerator, self.config, self.out, self.sample_every = (
-            accelerator,
-            config,
-            out,
-            sample_every,
-        )
+        self.accelerator, self.config, self.out = accelerator, config, out
+        self.sample_every, self.save_minutes = sample_every, save_minutes
         self.recipe = kit.Recipe(**config["recipe"])
         self.schedule = SCHEDULES[config["schedule"]](config["timesteps"])
         self._split(data)
@@ -202,7 +218,8 @@ class Trainer:
         self.n_steps = self.recipe.epochs * self.epoch_steps
 
         torch.manual_seed(self.recipe.seed)
-        self.net = UNet(**config["unet"])
+        # the channels of a pixel lie side by side in memory: convolutions are faster so
+        self.net = UNet(**config["unet"]).to(memory_format=torch.channels_last)
         self.ema = copy.deepcopy(self.net).requires_grad_(False).to(accelerator.device).eval()
         optimizer = torch.optim.Adam(self.net.parameters(), lr=self.recipe.rate)
         # self.net stays the bare network
@@ -212,6 +229,8 @@ class Trainer:
             DenoiseDiffusion(network, config["timesteps"], schedule=self.schedule),
         )
         self.step, self.losses = 0, []  # losses: (training, validation) of each finished epoch
+        self.part = 0.0  # of an epoch that is not finished, the sum of the training losses so far
+        self.saved, self.saved_at = "", 0.0  # what the checkpoint is of, "" if there is none; when
         self.writer = None
 
     def _split(self, data: ImageData) -> None:
@@ -247,7 +266,7 @@ class Trainer:
         self.accelerator.print(f"starting from the averaged weights of {path}, which were trained before")
 
     def resume(self) -> None:
-        """Go on after the last finished epoch.
+        """Go on where the checkpoint was written.
 
         Raises:
             FileNotFoundError, ValueError: no checkpoint, or one that is damaged, or of a run with other settings.
@@ -280,6 +299,14 @@ class Trainer:
         if self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
         self.step, self.losses = state["step"], state["losses"]
+        self.part = state.get("part", 0.0)  # older checkpoints are all of whole epochs
+        self.saved = self.place()
+
+    def place(self) -> str:
+        """Where the run is, in words."""
+        epoch = len(self.losses)
+        rest = self.step - epoch * self.epoch_steps
+        return f"step {rest} of epoch {epoch + 1}" if rest else f"epoch {epoch}"
 
     def save(self) -> None:
         """Write the checkpoint; the old one stays whole until the new one is."""
@@ -293,18 +320,33 @@ class Trainer:
             "step": self.step,
             "epoch": len(self.losses),
             "losses": self.losses,
+            "part": self.part,
         }
         if self.accelerator.is_main_process:
             save_weights(state, self.checkpoint)
+        self.saved, self.saved_at = self.place(), time.monotonic()
 
     def run(self) -> None:
-        """Train from the first epoch that is not finished to the last.
+        """Train from where the run is to the end of its last epoch.
 
         Raises:
-            FloatingPointError: the loss is not finite. The checkpoint is then that of the last good epoch.
+            FloatingPointError: the loss is not finite. The checkpoint is then the last good one.
+            KeyboardInterrupt: the user's, with a text that says whether the run can go on.
         """
+        try:
+            self._run()
+        except KeyboardInterrupt:
+            way_on = f"; the same command with --resume goes on after {self.saved}"
+            lost = " before a checkpoint was written: there is nothing to go on from"
+            raise KeyboardInterrupt("stopped" + (way_on if self.saved else lost)) from None
+
+    def _run(self) -> None:
         main, epochs = self.accelerator.is_main_process, self.recipe.epochs
+        self.saved_at = time.monotonic()
         if main:
+            if not self.saved:  # curves of a run that ended before its first checkpoint
+                for old in (self.out / "tensorboard").glob("events.out.tfevents.*"):
+                    old.unlink()
             self.writer = SummaryWriter(self.out / "tensorboard", purge_step=self.step)
         disable = None if main else True  # None: no bar where it would go into a file
         with tqdm(total=self.n_steps, initial=self.step, unit="step", disable=disable) as bar:
@@ -312,6 +354,7 @@ class Trainer:
                 loss, validation = self.train_epoch(epoch, bar), self.validation_loss()
                 self.check_finite(validation)
                 self.losses.append((loss, validation))
+                self.part = 0.0
                 if main:
                     bar.write(
                         f"epoch {epoch}/{epochs}, loss {loss:.4f}, validation {validation:.4f}",
@@ -327,7 +370,7 @@ class Trainer:
             checkpoints.strip(self.checkpoint, self.out / "model.pt")
 
     def train_epoch(self, epoch: int, bar: tqdm) -> float:
-        """Train on every picture once; the mean of the loss."""
+        """Train on every picture once, or on what is left of a stopped epoch; the mean loss."""
         accelerator, recipe = self.accelerator, self.recipe
         self.net.train()
         g = generator_for(recipe.seed, epoch)
@@ -335,9 +378,9 @@ class Trainer:
             augmentation(self.config["dataset"]) if self.config["training"]["augment"] else lambda x, generator: x
         )
         batches = epoch_batches(self.images, self.labels, recipe.batch_size, self.config["timesteps"], augmented, g)
-        total, logged = 0.0, 0  # the sum of the losses so far, and how many steps it is of
-        pending = []
-        for i, batch in enumerate(batches, start=1):
+        done = self.step - (epoch - 1) * self.epoch_steps  # their batches are drawn and left out
+        logged, pending = done, []  # how many steps the sum of the losses is of; the losses since
+        for i, batch in itertools.islice(enumerate(batches, start=1), done, None):
             for group in self.optimizer.param_groups:
                 group["lr"] = recipe.rate * kit.learning_rate(self.step, self.n_steps, recipe.warmup_steps)
             pending.append(self.train_step(batch))
@@ -347,12 +390,19 @@ class Trainer:
             if i % LOG_EVERY == 0 or i == self.epoch_steps:
                 loss = accelerator.reduce(torch.stack(pending).mean(), "mean").item()
                 self.check_finite(loss)
-                total, logged, pending = total + loss * (i - logged), i, []
+                self.part, logged, pending = self.part + loss * (i - logged), i, []
                 bar.set_postfix(epoch=epoch, loss=f"{loss:.4f}")
                 if self.writer:
                     self.writer.add_scalar("loss/training", loss, self.step)
                     self.writer.add_scalar("learning_rate", group["lr"], self.step)
-        return total / self.epoch_steps
+                    if i < self.epoch_steps and self.time_to_save():
+                        self.check_finite(self.validation_loss())  # has this step broken them?
+                        self.save()
+        return self.part / self.epoch_steps
+
+    def time_to_save(self) -> bool:
+        """Whether the last checkpoint of this process is old enough for another one."""
+        return time.monotonic() - self.saved_at >= 60 * self.save_minutes
 
     def train_step(self, batch: Batch) -> Tensor:
         """One step of the optimiser; the loss of this process's share, not yet read from the device."""
@@ -384,7 +434,8 @@ class Trainer:
     def check_finite(self, loss: float) -> None:
         if math.isfinite(loss):
             return
-        kept = f"{self.checkpoint} is that of epoch {len(self.losses)}" if self.losses else "there is no checkpoint yet"
+        last = f"{self.checkpoint} is that of {self.saved}"
+        kept = last if self.saved else "there is no checkpoint yet"
         raise FloatingPointError(
             f"the loss is {loss} at step {self.step}; {kept}. Try a lower --lr (now {self.recipe.rate}), "
             "--mixed-precision bf16 in place of fp16, and look at the pictures: are all of them what they should be?"
@@ -429,168 +480,21 @@ def _flat(config: dict) -> dict:
     return flat
 
 
-def at_least(smallest: int) -> Callable[[str], int]:
-    """A type for argparse."""
+def choose_precision(asked: str, resumed: Path | None) -> str | None:
+    """The precision to compute with; None leaves it to what started several processes.
 
-    def whole_number(text: str) -> int:
-        if not text.isdigit() or int(text) < smallest:
-            raise argparse.ArgumentTypeError(f"expected a whole number of at least {smallest}, got {text!r}")
-        return int(text)
-
-    return whole_number
-
-
-def positive(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"expected a number above 0, got {text!r}")
-    return value
-
-
-def make_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="train.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-
-    def add(group: argparse._ArgumentGroup, name: str, text: str, **options) -> None:
-        shown = "" if options.get("default") is None else " (default: %(default)s)"
-        group.add_argument(name, help=text + shown, **options)
-
-    data = parser.add_argument_group("pictures")
-    add(
-        data,
-        "--dataset",
-        f"what to learn: {', '.join(datasets.DATASETS)}",
-        choices=datasets.DATASETS,
-        required=True,
-        metavar="NAME",
-    )
-    add(
-        data,
-        "--data",
-        "folder of the pictures; for custom, with a subfolder for each class (default: the course's "
-        "sprites; mnist and cifar10 are downloaded to downloads/)",
-        type=Path,
-        metavar="FOLDER",
-    )
-    add(
-        data,
-        "--image-size",
-        "bring all pictures to this height and width (default: as they are)",
-        type=at_least(1),
-        metavar="N",
-    )
-    data.add_argument(
-        "--no-augment",
-        dest="augment",
-        action="store_false",
-        help="do not mirror pictures at random; for pictures of letters, say",
-    )
-
-    model = parser.add_argument_group("network and noise")
-    add(
-        model,
-        "--dim",
-        "width of the network, a multiple of 8; 64 to 128 for photographs",
-        type=at_least(8),
-        default=32,
-        metavar="N",
-    )
-    model.add_argument(
-        "--dim-mults",
-        type=at_least(1),
-        nargs="+",
-        default=[1, 2, 2],
-        metavar="N",
-        help="width of each "
-        "stage as a multiple of --dim; each stage after the first has half the size (default: 1 2 2)",
-    )
-    add(model, "--blocks", "residual blocks in each stage", type=at_least(1), default=2, metavar="N")
-    add(model, "--timesteps", "number of noise levels T", type=at_least(1), default=500, metavar="T")
-    add(
-        model,
-        "--schedule",
-        f"how noise grows with the level: {', '.join(SCHEDULES)}",
-        choices=SCHEDULES,
-        default="linear",
-        metavar="NAME",
-    )
-
-    run = parser.add_argument_group("training")
-    add(
-        run,
-        "--epochs",
-        "how often to go through all pictures",
-        type=at_least(1),
-        default=100,
-        metavar="N",
-    )
-    add(
-        run,
-        "--batch-size",
-        "pictures in each step, over all processes together",
-        type=at_least(1),
-        default=64,
-        metavar="N",
-    )
-    add(
-        run,
-        "--accumulate",
-        "compute each batch in this many parts, which takes less memory; the result is the same up "
-        "to rounding, not to the last bit, so that --resume refuses another number",
-        type=at_least(1),
-        default=1,
-        metavar="N",
-    )
-    add(
-        run,
-        "--lr",
-        "learning rate: the largest, after the warm-up and before the decay",
-        type=positive,
-        default=1e-3,
-    )
-    add(
-        run,
-        "--mixed-precision",
-        "no, bf16 or fp16: compute with 16 bits, faster where the processor can; fp16 needs "
-        "a GPU (default: no, or what `accelerate launch` was told)",
-        choices=("no", "bf16", "fp16"),
-        metavar="KIND",
-    )
-    add(run, "--seed", "another number gives another run", type=at_least(0), default=0, metavar="N")
-
-    files = parser.add_argument_group("files")
-    add(
-        files,
-        "--out",
-        "folder to write to (default: runs/ and the name of the data set)",
-        type=Path,
-        metavar="FOLDER",
-    )
-    add(
-        files,
-        "--sample-every",
-        "draw pictures after every so many epochs",
-        type=at_least(1),
-        default=10,
-        metavar="N",
-    )
-    files.add_argument(
-        "--resume",
-        action="store_true",
-        help="go on with the run in --out after its last epoch; with a higher --epochs, lengthen a finished one",
-    )
-    add(
-        files,
-        "--start",
-        "begin with the averaged weights of another checkpoint in place of random ones",
-        type=Path,
-        metavar="FILE",
-    )
-    return parser
+    Args:
+        asked: the option; "auto" is that of the run that goes on, else bf16 if it is faster here.
+        resumed: the checkpoint to go on from.
+    """
+    if asked != "auto":
+        return asked
+    if resumed is not None:
+        then = _flat(checkpoints.read(resumed)["config"])
+        return then.get("mixed_precision", "no")
+    if {"ACCELERATE_MIXED_PRECISION", "WORLD_SIZE"} & os.environ.keys():
+        return None  # each process would try for itself, and they might not agree
+    return "bf16" if bf16_is_faster(default_device()) else "no"
 
 
 def train(args: argparse.Namespace) -> None:
@@ -603,18 +507,18 @@ def train(args: argparse.Namespace) -> None:
     out = args.out or Path("runs") / args.dataset
     if not args.resume and (out / "checkpoint.pt").exists():
         raise ValueError(f"{out} holds a run already: add --resume to go on with it, or choose another --out")
-    if args.dataset == "custom" and args.data is None:
-        raise ValueError("expected --data with the folder of your pictures, because of --dataset custom")
+    root = datasets.folder_of(args.dataset, args.data)
+    resumed = out / "checkpoint.pt" if args.resume else None
+    mixed_precision = choose_precision(args.mixed_precision, resumed)
     # without cpu=True, processes on a machine without a GPU would not know of each other, and each
     # train on its own
     accelerator = Accelerator(
         cpu=not torch.accelerator.is_available(),
-        mixed_precision=args.mixed_precision,
+        mixed_precision=mixed_precision,
         gradient_accumulation_steps=args.accumulate,
     )
     if accelerator.mixed_precision == "fp16" and accelerator.device.type == "cpu":
         raise ValueError("expected a GPU for --mixed-precision fp16, got none: bf16 works on a CPU as well")
-    root = args.data or (ROOT / "data" if args.dataset == "sprites" else Path("downloads"))
     with accelerator.main_process_first():  # one process downloads, the others find the files
         data = datasets.load(args.dataset, root, args.image_size)
     trainer = Trainer(
@@ -623,6 +527,7 @@ def train(args: argparse.Namespace) -> None:
         make_config(args, data, accelerator.mixed_precision),
         out,
         args.sample_every,
+        args.save_minutes,
     )
     if args.start is not None and not args.resume:
         trainer.start_from(args.start)
@@ -633,7 +538,7 @@ def train(args: argparse.Namespace) -> None:
         print(
             f"{len(trainer.images)} pictures to train on, {len(trainer.held_out.x)} held out; a network of {size:,} "
             f"numbers; {trainer.n_steps - trainer.step} steps to go; processes: {accelerator.num_processes}, on "
-            f"{accelerator.device.type}",
+            f"{accelerator.device.type}; mixed precision: {accelerator.mixed_precision}",
             flush=True,
         )
     with kit.alone(trainer.checkpoint) if accelerator.is_main_process else nullcontext():
@@ -643,11 +548,10 @@ def train(args: argparse.Namespace) -> None:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = make_parser()
+    parser = train_parser(__doc__)
     args = parser.parse_args(argv)
     memory = "lower --batch-size, or raise --accumulate, which keeps the result up to rounding"
-    stopped = "stopped; the same command with --resume goes on after the last finished epoch"
-    with errors_in_one_line(parser, memory, stopped):
+    with errors_in_one_line(parser, memory, stopped="stopped before the training began"):
         train(args)
 
 

@@ -87,7 +87,7 @@ def test_command_prints_and_stores_figures_that_the_module_gives_as_well(tmp_pat
     out = tmp_path / "new" / "figures.json"
     arguments = (
         "--samples",
-        12,
+        130,
         "--seeds",
         2,
         "--seed",
@@ -106,11 +106,11 @@ def test_command_prints_and_stores_figures_that_the_module_gives_as_well(tmp_pat
 
     # the second seed, 4, once more by hand: new sprites of the generator, their classes, samples
     # that are clipped
-    reference, labels = du.sprite_tensors(*to_arrays(draw_sprites(12, 104)))
-    other, _ = du.sprite_tensors(*to_arrays(draw_sprites(12, 204)))
+    reference, labels = du.sprite_tensors(*to_arrays(draw_sprites(130, 104)))
+    other, _ = du.sprite_tensors(*to_arrays(draw_sprites(130, 204)))
     schedule = SCHEDULES["cosine"](20)
     samples, _ = du.sample_ddim_context(
-        12,
+        130,
         labels,
         2,
         eta=0.5,
@@ -129,13 +129,15 @@ def test_command_prints_and_stores_figures_that_the_module_gives_as_well(tmp_pat
     )
     assert figures["mean"] == pytest.approx(np.mean(figures["values"]), rel=1e-4)
     assert figures["real_std"] == pytest.approx(np.std(figures["real_values"], ddof=1), rel=1e-3)
-    assert results["seeds"] == [3, 4] and results["samples"] == 12
+    assert results["seeds"] == [3, 4] and results["samples"] == 130
     assert results["steps"] == 2 and results["eta"] == 0.5
+    assert results["copies"]["values"] == [0, 0]
 
     printed = capsys.readouterr().out
-    assert "12 samples by ddim in 2 steps, eta 0.5, guidance 50, seeds 3, 4" in printed
-    assert "sprite classifier; no FID, because torch-fidelity is not installed" in printed
+    assert "130 samples by ddim in 2 steps, eta 0.5, guidance 50, seeds 3, 4" in printed
+    assert "sprite classifier; no FID, because the inception features need at least 2049" in printed
     assert f"{figures['mean']:.3f} ± {figures['std']:.3f}" in printed and f"{figures['real_mean']:.3f} ±" in printed
+    assert "0.0% of the samples are copies" in printed and "Careful" not in printed
 
 
 @pytest.mark.parametrize(
@@ -150,7 +152,7 @@ def test_command_prints_and_stores_figures_that_the_module_gives_as_well(tmp_pat
 def test_record_says_which_eta_is_usual(tmp_path, capsys, options, steps, eta, said):
     write_checkpoint(tmp_path / "tiny.pt")
     out = tmp_path / "figures.json"
-    arguments = ("--samples", 10, "--seeds", 1, "--features", "sprites", "--sampler", *options)
+    arguments = ("--samples", 129, "--seeds", 1, "--features", "sprites", "--sampler", *options)
     assert run("--checkpoint", tmp_path / "tiny.pt", *arguments, "--out", out) == 0
     record = json.loads(out.read_text(), parse_constant=pytest.fail)  # Infinity is no JSON
     assert (record["steps"], record["eta"]) == (steps, eta)
@@ -187,18 +189,62 @@ def test_measure_is_inception_where_it_can_be_had_and_else_sprites_if_they_suit(
     colour, grey, device = (3, 16, 16), (1, 28, 28), torch.device("cpu")
     monkeypatch.setattr(evaluate, "load_inception", lambda weights, device: FakeInception())
     for shape in (colour, grey):
-        assert "features of Inception" in evaluate.choose_measure(None, shape, None, device)[1]
+        assert "features of Inception" in evaluate.choose_measure(None, shape, None, device, 2049)[1]
+    measure, note = evaluate.choose_measure(None, colour, None, device, 2048)
+    assert "no FID, because the inception features need at least 2049 --samples" in note
     monkeypatch.setattr(evaluate, "load_inception", unavailable)
-    measure, note = evaluate.choose_measure(None, colour, None, device)
+    measure, note = evaluate.choose_measure(None, colour, None, device, 2049)
     assert "sprite classifier; no FID, because torch-fidelity is not installed" in note
     pictures = torch.rand(20, 3, 16, 16) * 2 - 1
     assert measure(pictures, pictures)["precision"] == 1
     with pytest.raises(ValueError, match="no FID, because torch-fidelity.*not for grey pictures of 28×28"):
-        evaluate.choose_measure(None, grey, None, device)
+        evaluate.choose_measure(None, grey, None, device, 2049)
     with pytest.raises(ValueError, match="^no FID, because torch-fidelity is not installed$"):
-        evaluate.choose_measure("inception", colour, None, device)
+        evaluate.choose_measure("inception", colour, None, device, 2049)
     monkeypatch.setattr(evaluate, "load_inception", None)  # not even tried
-    assert "FID" not in evaluate.choose_measure("sprites", colour, None, device)[1]
+    assert "FID" not in evaluate.choose_measure("sprites", colour, None, device, 129)[1]
+
+
+def test_foreign_pictures_and_too_few_are_said(monkeypatch):
+    given = ("sprites", (3, 16, 16), None, torch.device("cpu"))
+    assert "Careful: these pictures are not the course's" in evaluate.choose_measure(*given, 129, foreign=True)[1]
+    assert "Careful" not in evaluate.choose_measure(*given, 129)[1]
+    with pytest.raises(ValueError, match="sprites features need at least 129 --samples.*got 128"):
+        evaluate.choose_measure(*given, 128)
+    classifier = du.load_classifier("cpu")
+    assert classifier.class_head.in_features == evaluate.FEATURES["sprites"]
+
+
+def test_copies_are_counted_mirrored_and_with_a_little_noise():
+    pictures = torch.rand(20, 3, 8, 8) * 2 - 1
+    others = torch.rand(5, 3, 8, 8) * 2 - 1
+    near = (pictures[:2] + 0.02).flip(3)
+    samples = torch.cat([others, pictures[:1], near, pictures[2:4] + 0.2])
+    assert evaluate.copies(samples, pictures) == pytest.approx(3 / 10)
+
+
+def test_a_network_of_your_own_pictures_says_which_option_is_missing(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(evaluate, "load_inception", unavailable)
+    write_checkpoint(tmp_path / "own.pt", classes=("a", "b"), dataset="custom")
+    assert run("--checkpoint", tmp_path / "own.pt") == 2
+    text = capsys.readouterr().err
+    assert "expected --data with the folder of your pictures" in text and text.count("\n") == 1
+
+
+def test_a_network_of_your_own_pictures_is_measured_with_a_warning(tmp_path, capsys, monkeypatch):
+    for i in range(4):
+        path = tmp_path / "photos" / "ab"[i % 2] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (16, 16), (60 * i, 0, 0)).save(path)
+    monkeypatch.setattr(evaluate, "FEATURES", {"inception": 2048, "sprites": 1})
+    write_checkpoint(tmp_path / "own.pt", classes=("a", "b"), dataset="custom")
+    monkeypatch.setattr(evaluate, "sprite_figures", lambda *sets: {"FSD": 1.0})
+    copied = lambda net, context, n, *how: torch.full((n, 3, 16, 16), -1.0)  # noqa: E731
+    monkeypatch.setattr(evaluate, "draw", copied)
+    more = ("--features", "sprites", "--data", tmp_path / "photos", "--samples", 2)
+    assert run("--checkpoint", tmp_path / "own.pt", *more) == 0
+    printed = capsys.readouterr().out
+    assert "Careful: these pictures are not" in printed and "100.0% of the samples are copies" in printed
 
 
 @pytest.mark.parametrize(
@@ -230,18 +276,19 @@ def photos(tmp_path):
 
 def test_real_pictures_of_a_set_are_taken_once_each_and_by_the_seed(photos):
     config = {"dataset": "custom", "image_size": 8, "class_names": ["a", "b"]}
-    reference, other, labels = evaluate.real_pictures(config, photos, 6, seed=1)
+    data = evaluate.training_pictures(config, photos)
+    reference, other, labels = evaluate.real_pictures(config, data, 6, seed=1, fresh=False)
     colours = torch.cat([reference, other])[:, 0, 0, 0]
     assert len(colours.unique()) == 12
     numbers = ((reference[:, 0, 0, 0] + 1) * 127.5 / 20).round().long()
     assert torch.equal(labels, torch.eye(2)[numbers % 2])
-    assert torch.equal(evaluate.real_pictures(config, photos, 6, seed=1)[0], reference)
-    assert not torch.equal(evaluate.real_pictures(config, photos, 6, seed=2)[0], reference)
+    assert torch.equal(evaluate.real_pictures(config, data, 6, 1, fresh=False)[0], reference)
+    assert not torch.equal(evaluate.real_pictures(config, data, 6, 2, fresh=False)[0], reference)
     with pytest.raises(ValueError, match="at most 6 samples.*there are 12, got 7"):
-        evaluate.real_pictures(config, photos, 7, seed=1)
+        evaluate.real_pictures(config, data, 7, 1, fresh=False)
     with pytest.raises(ValueError, match="of the classes \\['a', 'z'\\], got \\['a', 'b'\\]"):
-        evaluate.real_pictures(config | {"class_names": ["a", "z"]}, photos, 6, seed=1)
-    assert evaluate.real_pictures(config | {"class_names": []}, photos, 6, seed=1)[2] is None
+        evaluate.training_pictures(config | {"class_names": ["a", "z"]}, photos)
+    assert evaluate.real_pictures(config | {"class_names": []}, data, 6, 1, fresh=False)[2] is None
 
 
 def test_samples_are_drawn_in_parts_each_with_noise_and_classes_of_its_own(monkeypatch):
@@ -262,9 +309,10 @@ def test_samples_are_drawn_in_parts_each_with_noise_and_classes_of_its_own(monke
     [
         (("--checkpoint", "missing.pt"), "no checkpoint at missing.pt"),
         (("--checkpoint", "foreign.pt"), "was not made by"),
-        (("--checkpoint", "tiny.pt", "--samples", 5), "at least 10 samples"),
-        (("--checkpoint", "tiny.pt", "--seeds", 0), "1 seed"),
-        (("--checkpoint", "tiny.pt", "--steps", 21, "--samples", 10), "from 1 to 20"),
+        (("--checkpoint", "tiny.pt", "--samples", 5), "the sprites features need at least 129"),
+        (("--checkpoint", "tiny.pt", "--seeds", 0), "of at least 1, got '0'"),
+        (("--checkpoint", "tiny.pt", "--seed", -1), "from 0 to 1000000000, got '-1'"),
+        (("--checkpoint", "tiny.pt", "--steps", 21, "--samples", 129), "from 1 to 20"),
         (("--checkpoint", "tiny.pt", "--guidance", "nan"), "--guidance of at least 0"),
         (("--checkpoint", "missing.pt", "--eta", -1), "an --eta from 0 to inf for dpm++, got -1.0"),
         (("--checkpoint", "tiny.pt", "--sampler", "ddpm", "--eta", 1), "no --eta for ddpm"),
@@ -301,6 +349,7 @@ def test_one_seed_has_no_spread():
         "seeds": [0],
         "note": "n",
         "figures": {"FSD": figures},
+        "copies": {"mean": 0.25},
     }
-    assert evaluate.table(results).splitlines()[-1].split() == ["FSD", "2.000", "1.000"]
+    assert evaluate.table(results).splitlines()[-3].split() == ["FSD", "2.000", "1.000"]
     assert math.isclose(evaluate.summary([1.0, 3.0], [1.0, 1.0])["std"], math.sqrt(2), rel_tol=1e-4)

@@ -103,6 +103,28 @@ def test_grey_pictures(make_checkpoint, tmp_path):
     assert (red == green).all() and (green == blue).all() and len(np.unique(red)) > 3
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_folder_gets_each_picture_as_it_is(make_checkpoint, tmp_path, capsys, channels):
+    checkpoint, out = make_checkpoint(channels=channels), tmp_path / "new" / "drawn"
+    few = ["--checkpoint", checkpoint, "--num-samples", 4, "--sampler", "ddim", "--steps", 5]
+    few = [*map(str, few)]
+    sample.main([*few, "--out", str(out)])
+    sample.main([*few, "--out", str(tmp_path / "grid.png")])
+    assert sorted(path.name for path in out.iterdir()) == [f"0000{i}.png" for i in range(4)]
+    with Image.open(tmp_path / "grid.png") as image:
+        grid = np.asarray(image)[::8, ::8]  # 8 times as large, lines between the pictures
+    for i, path in enumerate(sorted(out.iterdir())):
+        with Image.open(path) as image:
+            assert image.size == (8, 8) and image.mode == {1: "L", 3: "RGB"}[channels]
+            row, column = 1 + 9 * (i // 2), 1 + 9 * (i % 2)
+            assert (np.asarray(image.convert("RGB")) == grid[row : row + 8, column : column + 8]).all()
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    with pytest.raises(SystemExit) as error:
+        sample.main([*few, "--seed", "1", "--out", str(out)])
+    assert error.value.code == 2 and "holds 00000.png already" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+
 def test_animation_ends_with_the_pictures(checkpoint, tmp_path):
     run(checkpoint, tmp_path / "way.gif")
     run(checkpoint, tmp_path / "grid.png")
@@ -276,8 +298,11 @@ def test_each_guess_is_the_guided_one_from_the_pictures_beside_it(net):
         (["--class-id", "Cat"], "got 'Cat'"),
         (["--class-id=-1"], "got '-1'"),
         (["--steps", 61], "steps n as a whole number from 1 to 60, got 61"),
-        (["--steps", 0], "at least 1 sample and 1 step, got 4 and 0"),
-        (["--num-samples", 0], "at least 1 sample"),
+        (["--steps", 0], "--steps: expected a whole number of at least 1, got '0'"),
+        (["--num-samples", 0], "--num-samples: expected a whole number of at least 1"),
+        (["--seed", -1], "--seed: expected a whole number from 0 to 1000000000, got '-1'"),
+        (["--seed", 10**20], "--seed: expected a whole number from 0 to 1000000000"),
+        (["--progressive", "--out", "folder"], "in .png for the film strip"),
         (["--sampler", "ddpm"], "no --steps for ddpm, which always takes all 60"),
         (["--guidance", -1], "a --guidance of at least 0, got -1"),
         (["--sampler", "ddpm", "--eta", 1], "no --eta for ddpm"),
@@ -286,7 +311,7 @@ def test_each_guess_is_the_guided_one_from_the_pictures_beside_it(net):
         (["--sampler", "dpm++", "--eta", -1], "an --eta from 0 to inf for dpm.., got -1.0"),
         (["--sampler", "dpm++", "--eta", "nan"], "an --eta from 0 to inf for dpm.., got nan"),
         (["--guidance", "nan"], "a --guidance of at least 0, got nan"),
-        (["--out", "grid.jpg"], "in .png or .gif, got grid.jpg"),
+        (["--out", "grid.jpg"], "in .png or .gif, or a folder, got grid.jpg"),
         (["--progressive", "--out", "strip.gif"], "in .png for the film strip"),
         (["--out", du.ROOT / "README.md" / "grid.png"], "README.md"),
     ],
@@ -304,12 +329,11 @@ def test_clear_errors(checkpoint, tmp_path, capsys, monkeypatch, more, message):
 def test_a_place_that_cannot_be_written_is_found_before_sampling(checkpoint, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(sample, "denoising", None)
     (tmp_path / "file").write_text("")
-    (tmp_path / "folder.png").mkdir()
-    for out in (tmp_path / "file" / "grid.png", tmp_path / "folder.png"):
+    for out in (tmp_path / "file" / "grid.png", tmp_path / "file"):
         with pytest.raises(SystemExit) as info:
             run(checkpoint, out)
         assert info.value.code == 2 and "sample.py: error: " in capsys.readouterr().err
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "folder.png"]
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 @pytest.mark.parametrize("wrong", [["--checkpoint", "nowhere.pt"], ["--steps", 61], ["--class-id", 7]])

@@ -16,12 +16,13 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import diffusion_utilities as du
 from diffusion_utilities import Clipped
-from going_further import checkpoints, datasets, train
+from going_further import checkpoints, datasets, options, train
 from going_further.datasets import ImageData
 from going_further.diffusion import DenoiseDiffusion
 from support.training import alone
 
 SMALL = "--dim 16 --dim-mults 1 2 --blocks 1 --timesteps 20 --batch-size 8 --epochs 3".split()
+SMALL += ["--mixed-precision", "no"]  # with "auto", figures would depend on the processor
 # Adam's first steps enlarge the rounding of gradients near zero
 ROUNDING = {"rtol": 1e-3, "atol": 1e-5}
 
@@ -178,7 +179,7 @@ def test_stopped_and_resumed_run_ends_with_the_same_weights(pictures, whole, tmp
     with pytest.raises(SystemExit) as error:
         train.main(command(pictures, tmp_path / "out"))
     text = capsys.readouterr().err
-    assert error.value.code == 130 and "--resume" in text
+    assert error.value.code == 130 and "with --resume goes on after epoch 1\n" in text
     assert checkpoints.read(tmp_path / "out" / "checkpoint.pt")["epoch"] == 1
     monkeypatch.undo()
     AcceleratorState._reset_state(True)
@@ -186,6 +187,62 @@ def test_stopped_and_resumed_run_ends_with_the_same_weights(pictures, whole, tmp
     check_equal(resumed, whole[1])
     assert any("exp_avg" in key for key in tensors(resumed))
     assert resumed["losses"] == whole[1]["losses"]
+
+
+def test_a_run_stopped_within_an_epoch_goes_on_there(pictures, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(train, "LOG_EVERY", 1)
+    whole = run(pictures, tmp_path / "whole")
+    stop_at_step(monkeypatch, 7, KeyboardInterrupt())
+    often = ("--save-minutes", 1e-9)
+    with pytest.raises(SystemExit):
+        train.main(command(pictures, tmp_path / "out", *often))
+    assert "with --resume goes on after step 3 of epoch 2\n" in capsys.readouterr().err
+    state = checkpoints.read(tmp_path / "out" / "checkpoint.pt")
+    assert state["epoch"] == 1 and state["step"] == 7
+    steps = []
+    monkeypatch.setattr(train, "ema_update", lambda *args: steps.append(du.ema_update(*args)))
+    AcceleratorState._reset_state(True)
+    resumed = run(pictures, tmp_path / "out", "--resume")
+    assert len(steps) == 3 * 4 - 7
+    check_equal(resumed, whole)
+    assert resumed["losses"] == whole["losses"]
+
+
+def test_a_run_stopped_before_its_first_checkpoint_says_so(pictures, tmp_path, capsys, monkeypatch):
+    stop_at_step(monkeypatch, 2, KeyboardInterrupt())
+    with pytest.raises(SystemExit) as error:
+        train.main(command(pictures, tmp_path / "out"))
+    text = capsys.readouterr().err
+    assert error.value.code == 130 and "nothing to go on from" in text and "--resume" not in text
+    assert not (tmp_path / "out" / "checkpoint.pt").exists()
+
+
+def test_curves_of_a_lost_run_do_not_mix_with_the_next(pictures, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "LOG_EVERY", 1)
+        stop_at_step(patch, 3, KeyboardInterrupt())
+        with pytest.raises(SystemExit):
+            train.main(command(pictures, tmp_path / "out"))
+    AcceleratorState._reset_state(True)
+    run(pictures, tmp_path / "out", "--epochs", 1)
+    (file,) = (tmp_path / "out" / "tensorboard").iterdir()
+    events = EventAccumulator(str(file))
+    events.Reload()
+    assert [event.step for event in events.Scalars("loss/training")] == [4]
+
+
+def test_precision_is_the_faster_one_and_stays_at_a_resume(pictures, tmp_path, monkeypatch):
+    for faster, expected in ((True, "bf16"), (False, "no")):
+        monkeypatch.setattr(train, "bf16_is_faster", lambda device, faster=faster: faster)
+        out, auto = tmp_path / expected, ("--epochs", 1, "--mixed-precision", "auto")
+        assert run(pictures, out, *auto)["config"]["training"]["mixed_precision"] == expected
+        monkeypatch.setattr(train, "bf16_is_faster", lambda device, faster=faster: not faster)
+        state = run(pictures, out, *auto, "--resume", "--epochs", 2)
+        assert state["config"]["training"]["mixed_precision"] == expected and state["epoch"] == 2
+    monkeypatch.setattr(train, "bf16_is_faster", None)
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "no")
+    assert train.choose_precision("auto", None) is None
+    assert train.choose_precision("bf16", None) == "bf16"
 
 
 def test_other_settings_do_not_resume(pictures, whole, capsys):
@@ -196,7 +253,8 @@ def test_other_settings_do_not_resume(pictures, whole, capsys):
 def test_other_pictures_do_not_resume(pictures, whole, tmp_path, capsys):
     shutil.copytree(pictures, tmp_path / "changed")
     Image.new("RGB", (8, 8)).save(tmp_path / "changed" / "dark" / "1.png")
-    assert "data was " in error_of(command(tmp_path / "changed", whole[0], "--resume"), capsys)
+    text = error_of(command(tmp_path / "changed", whole[0], "--resume"), capsys)
+    assert "data was " in text and not re.search("[0-9a-f]{13}", text)  # not all of a hash
 
 
 def test_relabelled_pictures_do_not_resume(pictures, whole, tmp_path, capsys):
@@ -375,6 +433,23 @@ def test_weights_that_broke_in_the_last_step_of_an_epoch_are_not_kept(pictures, 
     assert not (tmp_path / "out" / "checkpoint.pt").exists()
 
 
+def test_weights_that_broke_within_an_epoch_are_not_kept(pictures, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(train, "LOG_EVERY", 1)
+    steps = iter(range(10**6))
+
+    def spoil(ema, net, decay):
+        du.ema_update(ema, net, decay)
+        if next(steps) == 2:
+            next(ema.parameters()).data.fill_(math.nan)
+
+    monkeypatch.setattr(train, "ema_update", spoil)
+    often = ("--save-minutes", 1e-9)
+    text = error_of(command(pictures, tmp_path / "out", *often), capsys, status=1)
+    assert "loss is nan" in text and "checkpoint.pt is that of step 2 of epoch 1" in text
+    state = checkpoints.read(tmp_path / "out" / "checkpoint.pt")
+    assert state["step"] == 2 and all(value.isfinite().all() for value in state["ema"].values())
+
+
 def test_large_learning_rate_ends_in_the_message(pictures, tmp_path, capsys):
     assert "Try a lower --lr (now 1e+30)" in error_of(command(pictures, tmp_path / "out", "--lr", 1e30), capsys, 1)
 
@@ -440,8 +515,13 @@ def test_pictures_that_are_not_square(tmp_path, capsys):
     )
 
 
-def test_custom_needs_a_folder(capsys):
-    assert "expected --data" in error_of(["--dataset", "custom"], capsys)
+def test_custom_needs_a_folder_and_says_what_is_in_it(capsys):
+    text = error_of("--dataset custom --image-size 64 --timesteps 1000".split(), capsys)
+    assert "expected --data with the folder of your pictures, a subfolder for each class" in text
+
+
+def test_without_arguments_it_learns_the_sprites():
+    assert options.train_parser().parse_args([]).dataset == "sprites"
 
 
 # -------------------------------------------------------------------------------------------- parts
@@ -475,10 +555,16 @@ def test_a_short_run_has_a_short_warm_up(whole):
 
 
 def make_trainer(pictures, tmp_path, *more):
-    args = train.make_parser().parse_args(command(pictures, tmp_path / "out", *more))
+    args = options.train_parser().parse_args(command(pictures, tmp_path / "out", *more))
     data = train.datasets.load(args.dataset, args.data, args.image_size)
     accelerator = train.Accelerator(gradient_accumulation_steps=args.accumulate)
     return train.Trainer(accelerator, data, train.make_config(args, data, "no"), args.out), data
+
+
+def test_channels_lie_side_by_side_in_memory(pictures, tmp_path):
+    trainer, _ = make_trainer(pictures, tmp_path)
+    for net in (trainer.net, trainer.ema):
+        assert net.init_conv.weight.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_held_out_pictures_are_not_trained_on(pictures, tmp_path):
