@@ -61,7 +61,7 @@ def lab(tmp_path, names, monkeypatch):
 
 
 def test_the_first_loop_draws_as_it_goes(lab):
-    assert lab["first_steps"] == 3 and len(lab["drawn"]) == 3
+    assert lab["first_steps"] == 12 and len(lab["drawn"]) == 3
     assert all(x.shape == (12, 3, 16, 16) and x.isfinite().all() for x in (*lab["drawn"], lab["first"]))
     assert not torch.equal(lab["drawn"][0], lab["first"])
 
@@ -81,11 +81,11 @@ def test_the_first_loop_has_a_dozen_lines():
 def test_a_run_takes_its_seconds_and_ends_with_a_small_rate(lab):
     ticks = itertools.count()
     lab["clock"] = lambda: next(ticks) / 10  # each step takes a tenth of a second
-    model = lab["new_network"]()
-    optimizer, before = lab["Adam"](model.parameters()), copy.deepcopy(model.state_dict())
-    average, steps = lab["train"](model, optimizer, lab["noise_loss"], 1.0)
+    model = lab["new_network"](8)
+    optimizer, before = lab["Muon"](model), copy.deepcopy(model.state_dict())
+    average, steps = lab["train"](model, optimizer, lab["noise_loss"], 1.0, lab["learning_rate"])
     assert steps == 10
-    rate = optimizer.param_groups[0]["lr"]
+    rate = optimizer.parts[1].param_groups[0]["lr"]
     assert rate == 2e-3 * lab["learning_rate"](0.9) and rate < 1e-4
     for network in (model, average):
         assert not all(torch.equal(before[name], value) for name, value in network.state_dict().items())
