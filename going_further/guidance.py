@@ -10,6 +10,7 @@ A network that knows no classes, and a classifier of noisy pictures beside it, d
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +26,8 @@ from diffusion_utilities import (
     linear_schedule,
     to_level,
 )
+from support.files import read_state
+from support.speed import default_device
 
 
 class NoisyClassifier(nn.Module):
@@ -50,6 +53,17 @@ class NoisyClassifier(nn.Module):
         t = torch.as_tensor(t, device=x.device).to(x).reshape(-1, 1)
         x = self.init_conv(x) + self.timeembed(t)[:, :, None, None]  # (n, n_feat, h, w)
         return self.last(self.down2(self.down1(x)))  # (n, 2 n_feat, h/4, w/4) → (n, n_classes)
+
+
+def load_noisy_classifier(path: str | Path, device: torch.device | str | None = None) -> NoisyClassifier:
+    """A trained classifier in evaluation mode.
+
+    Raises:
+        FileNotFoundError, ValueError: as :func:`support.files.read_state`.
+    """
+    classifier = NoisyClassifier()
+    classifier.load_state_dict(read_state(path))
+    return classifier.to(device or default_device()).eval()
 
 
 class ClassifierGuided(ModelWrapper):

@@ -1,6 +1,6 @@
 """Train the networks that editing and guidance need, from the sprites in ``data/``.
 
-    python -m going_further.make_editing              # all of them: an hour and a half on one core, with --bf16
+    python -m going_further.make_editing              # all of them: an hour on one core, with --bf16
     python -m going_further.make_editing upscaler     # some
 
 ``upscaler.pth`` sees an 8×8 picture and draws the 16×16 one. ``unet_8.pth`` draws 8×8 pictures of a
@@ -49,7 +49,7 @@ VIEWS = 4  # of each sprite in an epoch
 RECIPES = {
     "upscaler": Recipe(epochs=40, views=VIEWS, largest_weight=5.0, context_dropout=0.0),
     # a class is decided at high levels, where 1/ᾱ is large
-    "unet_8": Recipe(epochs=100, views=VIEWS, largest_weight=math.inf, context_dropout=CONTEXT_DROPOUT),
+    "unet_8": Recipe(epochs=60, views=VIEWS, largest_weight=math.inf, context_dropout=CONTEXT_DROPOUT),
     "unet_16": Recipe(epochs=1, views=VIEWS, largest_weight=math.inf, context_dropout=CONTEXT_DROPOUT),
 }
 

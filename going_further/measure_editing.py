@@ -12,6 +12,7 @@ import argparse
 import json
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -21,7 +22,6 @@ from data.make_sprites import fresh_sprites, to_arrays
 from diffusion_utilities import (
     CLASS_NAMES,
     Autoguided,
-    ContextUnet,
     Guided,
     class_accuracy,
     ddim_step,
@@ -42,9 +42,9 @@ from going_further.editing import (
     shrink,
     small_context,
 )
-from going_further.guidance import ClassifierGuided, NoisyClassifier
+from going_further.guidance import ClassifierGuided, load_noisy_classifier
 from going_further.make_editing import FOLDER
-from support.files import read_json, read_state
+from support.files import read_json
 from support.quality import FRESH_SEED, Ruler, precision_recall, spread
 from support.tables import pm, table, write_text
 from weights.make_weights import CAPTIONS, LABELS, SPRITES, read_kinds
@@ -52,31 +52,15 @@ from weights.make_weights import CAPTIONS, LABELS, SPRITES, read_kinds
 QUIET = {"save_rate": None, "progress": False}
 UPPER = torch.arange(16)[:, None] < 8  # (16, 1): rows that are known, of a lower half to be drawn
 SIDE_FACING = CLASS_NAMES.index("side-facing")
-
-
-def load_upscaler() -> Upscaler:
-    network = ContextUnet(6, 64, 1, 16)
-    network.load_state_dict(read_state(FOLDER / "upscaler.pth"))
-    return Upscaler(network.eval())
-
-
-def load_classifier(name: str = "noisy_classifier") -> NoisyClassifier:
-    classifier = NoisyClassifier(len(CLASS_NAMES))
-    classifier.load_state_dict({key: value.float() for key, value in read_state(FOLDER / f"{name}.pth").items()})
-    return classifier.eval()
+in_32_bits = torch.autocast("cpu", enabled=False)  # the judge is not to be made coarser
 
 
 class Judge:
-    """The ruler of the course's figures, and who is asked what a sprite shows.
+    """The ruler of the course's figures, and who is asked what a sprite shows."""
 
-    Args:
-        n: sprites of each set, at most 1,788.
-    """
-
-    def __init__(self, n: int = 1788) -> None:
-        images, labels = sprite_tensors(*load_sprites(SPRITES, LABELS), "cpu")
-        self.images, self.labels, self.ruler = images, labels[:n], Ruler(images)
-        self.n, self.kinds = n, read_kinds(CAPTIONS)[0]
+    def __init__(self) -> None:
+        self.images, self.labels = sprite_tensors(*load_sprites(SPRITES, LABELS), "cpu")
+        self.ruler, self.kinds = Ruler(self.images), read_kinds(CAPTIONS)[0]
 
     def truths(self, n: int) -> list[tuple[Tensor, Tensor, Tensor]]:
         """For each seed n fresh sprites, their classes one-hot, and the numbers of their kinds."""
@@ -87,6 +71,7 @@ class Judge:
             sets.append((*sprite_tensors(*to_arrays(sprites), "cpu"), kinds))
         return sets
 
+    @in_32_bits
     @torch.no_grad()
     def recognised(self, x: Tensor, classes: Tensor, kinds: Tensor) -> tuple[float, float]:
         """The shares in per cent whose class, and whose kind, is found to be the right one."""
@@ -94,15 +79,23 @@ class Judge:
         pairs = ((class_scores, classes.argmax(dim=1)), (kind_scores, kinds))
         return tuple(100 * (scores.argmax(dim=1) == right).float().mean().item() for scores, right in pairs)
 
+    @in_32_bits
     def turned(self, x: Tensor) -> float:
         """The share in per cent that is taken for side-facing."""
         context = F.one_hot(torch.full((len(x),), SIDE_FACING), len(CLASS_NAMES)).float()
         return 100 * class_accuracy(x.clamp(-1, 1), context, self.ruler.classifier)[SIDE_FACING].item()
 
+    @in_32_bits
+    def fsd(self, sets: list[Tensor]) -> dict:
+        """The Fréchet sprite distance, one set for each seed."""
+        return self.ruler.fsd([x.float() for x in sets])
+
+    @in_32_bits
     def by_class(self, sets: list[Tensor]) -> dict:
         """FSD, precision and recall, and the classes asked for: ``labels``, for each seed."""
         right = [class_accuracy(x.clamp(-1, 1), self.labels, self.ruler.classifier) for x in sets]
-        both = [precision_recall(x.clamp(-1, 1), y, self.ruler.classifier) for x, y in self.pairs(sets)]
+        pairs = zip(sets, self.ruler.fresh, strict=True)
+        both = [precision_recall(x.clamp(-1, 1), fresh, self.ruler.classifier) for x, fresh in pairs]
         return {
             "FSD": self.fsd(sets),
             "precision": spread([precision for precision, _ in both]),
@@ -111,11 +104,15 @@ class Judge:
             "least class, %": spread([100 * share.min().item() for share in right]),
         }
 
-    def pairs(self, sets: list[Tensor]) -> zip:
-        return zip(sets, self.ruler.fresh, strict=True)
+    def draw_classes(self, model: Callable) -> list[Tensor]:
+        """For each seed samples of a model, as many of each class as the training sprites are."""
+        return [in_parts(partial(draw, model, first=10_000 * seed), self.labels) for seed in self.ruler.seeds]
 
-    def fsd(self, sets: list[Tensor]) -> dict:
-        return self.ruler.fsd(sets)
+
+def draw(model: Callable, context: Tensor, seed: int, first: int = 0) -> Tensor:
+    """Samples in ten steps of second order, without fresh noise."""
+    how = {"model": model, "context": context, "seed": first + seed, **QUIET}
+    return sample(dpm_step(), step_pairs(10), len(context), **how)[0]
 
 
 def in_parts(function: Callable, *tensors: Tensor, size: int = 149) -> Tensor:
@@ -166,7 +163,7 @@ def measure_image_to_image(judge: Judge, n: int = 298) -> dict:
     return figures
 
 
-def measure_inpainting(judge: Judge, n: int = 298) -> dict:
+def measure_inpainting(judge: Judge, n: int = 149) -> dict:
     """The lower half drawn anew by the unconditional network: is it still the same class, the same kind?"""
     model, truths, figures = load_pretrained("model_trained"), judge.truths(n), {}
 
@@ -200,7 +197,7 @@ def measure_inpainting(judge: Judge, n: int = 298) -> dict:
 def measure_enlarging(judge: Judge) -> dict:
     """From 8×8 back to 16×16."""
     truths, figures = judge.ruler.fresh, {}
-    model, upscaler = load_pretrained("model_trained"), load_upscaler()
+    model, upscaler = load_pretrained("model_trained"), Upscaler(load_pretrained(FOLDER / "upscaler.pth"))
 
     def row(name: str, way: Callable) -> None:
         sets = [in_parts(way, shrink(x)) for x in truths]
@@ -209,78 +206,56 @@ def measure_enlarging(judge: Judge) -> dict:
             "FSD": judge.fsd(sets),
         }
 
-    def drawn(step: Callable, small: Tensor, seed: int, n: int) -> Tensor:
-        step = project_on_small(step, small)
-        return sample(step, step_pairs(n), len(small), model=model, seed=seed, **QUIET)[0]
+    def projected(small: Tensor, seed: int, eta: float) -> Tensor:
+        step = project_on_small(dpm_step(eta), small)
+        return sample(step, step_pairs(10), len(small), model=model, seed=seed, **QUIET)[0]
 
-    def trained(step: Callable, small: Tensor, seed: int, n: int) -> Tensor:
-        how = {"model": upscaler, "context": small_context(small), "seed": seed}
-        return sample(step, step_pairs(n), len(small), **how, **QUIET)[0]
+    def trained(small: Tensor, seed: int, eta: float) -> Tensor:
+        how = {"model": upscaler, "context": small_context(small), "seed": seed, **QUIET}
+        return sample(dpm_step(eta), step_pairs(10), len(small), **how)[0]
 
     row("nearest neighbour", lambda small, seed: enlarge(small))
     row("bicubic", lambda small, seed: F.interpolate(small, scale_factor=2, mode="bicubic"))
-    for name, way in (("projected", drawn), ("trained", trained)):
-        row(f"{name}, DDIM, 25 steps", lambda small, seed, way=way: way(ddim_step(), small, seed, 25))
-        row(f"{name}, η = ∞, 10 steps", lambda small, seed, way=way: way(dpm_step(math.inf), small, seed, 10))
+    for name, way in (("projected", projected), ("trained", trained)):
+        row(f"{name}, η = 0", partial(way, eta=0.0))
+        row(f"{name}, η = ∞", partial(way, eta=math.inf))
     return figures
 
 
 def measure_cascade(judge: Judge) -> dict:
     """An 8×8 network and the upscaler after it, beside one 16×16 network, of as many seconds of training."""
-    small_network, network = ContextUnet(3, 64, 5, 8), ContextUnet(3, 64, 5, 16)
-    small_network.load_state_dict(read_state(FOLDER / "unet_8.pth"))
-    network.load_state_dict(read_state(FOLDER / "unet_16.pth"))
-    upscaler, figures = load_upscaler(), {}
+    networks = {name: load_pretrained(FOLDER / f"{name}.pth") for name in ("unet_8", "unet_16", "upscaler")}
+    upscaler, figures = Upscaler(networks["upscaler"]), {}
+    figures["16×16 network"] = judge.by_class(judge.draw_classes(networks["unet_16"]))
+    smalls = judge.draw_classes(networks["unet_8"])
 
-    def draw(model: torch.nn.Module, context: Tensor, seed: int) -> Tensor:
-        return sample(ddim_step(), step_pairs(25), len(context), model=model, context=context, seed=seed, **QUIET)[0]
+    def up(small: Tensor, seed: int, strength: float = 0.0) -> Tensor:
+        return draw(upscaler, small_context(small, strength, torch.Generator().manual_seed(seed)), seed + 5000)
 
-    smalls = []
-    for base in judge.ruler.seeds:
-        smalls.append(
-            in_parts(lambda c, seed, base=base: draw(small_network.eval(), c, seed + 10_000 * base), judge.labels)
-        )
-
-    def up(small: Tensor, seed: int, strength: float) -> Tensor:
-        generator = torch.Generator().manual_seed(seed + 5000)
-        return draw(upscaler, small_context(small, strength, generator), seed)
-
-    figures["16×16 network"] = judge.by_class(
-        [
-            in_parts(lambda c, seed, base=base: draw(network.eval(), c, seed + 10_000 * base), judge.labels)
-            for base in judge.ruler.seeds
-        ]
-    )
     for strength in (0.0, 0.05, 0.1, 0.2):
-        sets = [in_parts(lambda x, seed, s=strength: up(x, seed, s), small) for small in smalls]
+        sets = [in_parts(partial(up, strength=strength), small) for small in smalls]
         figures[f"cascade, noise in the small picture {strength}"] = judge.by_class(sets)
-    true = [in_parts(lambda x, seed: up(x, seed, 0.0), shrink(fresh)) for fresh in judge.ruler.fresh]
-    figures["true 8×8 pictures, enlarged"] = {"FSD": judge.fsd(true)}
+    figures["true 8×8 pictures, enlarged"] = {"FSD": judge.fsd([in_parts(up, shrink(x)) for x in judge.ruler.fresh])}
     return figures
 
 
 def measure_guidance(judge: Judge) -> dict:
     """Classes by a classifier, by contexts, by both, and by a worse copy of the network."""
     plain, network = load_pretrained("model_trained"), load_pretrained("context_model_trained")
-    noisy, clean = load_classifier(), load_classifier("clean_classifier")
-    models = {f"noisy classifier, w = {w:g}": (ClassifierGuided(plain, noisy, w), 1) for w in (1, 2, 4, 8)}
+    noisy, clean = (load_noisy_classifier(FOLDER / f"{name}_classifier.pth") for name in ("noisy", "clean"))
+    # a model, and how many U-Nets it asks at each step
+    models = {f"noisy classifier, w = {w}": (ClassifierGuided(plain, noisy, w), 1) for w in (1, 2, 4, 8)}
     models["clean classifier, w = 4"] = ClassifierGuided(plain, clean, 4), 1
-    models |= {f"classifier-free, w = {w:g}": (Guided(network, w), 1 + (w > 1)) for w in (1, 2, 3)}
-    models["both, w = 2 and 2"] = ClassifierGuided(Guided(network, 2), noisy, 2, both=True), 2
-    models["contexts w = 1, classifier w = 2"] = ClassifierGuided(network, noisy, 2, both=True), 1
-    worse = load_pretrained("model_8")
-    models["autoguidance, w = 3, levels 150 to 450"] = Autoguided(network, worse, 3, (150, 450)), 2
+    models |= {f"classifier-free, w = {w}": (Guided(network, w), 1 + (w > 1)) for w in (1, 2, 3)}
+    models["contexts, and noisy classifier, w = 2"] = ClassifierGuided(network, noisy, 2, both=True), 1
+    models["classifier-free, w = 2, and noisy classifier, w = 2"] = (
+        ClassifierGuided(Guided(network, 2), noisy, 2, both=True),
+        2,
+    )
+    models["autoguidance, w = 3"] = Autoguided(network, load_pretrained("model_8"), 3, (150, 450)), 2
     figures = {}
-    for name, (model, networks) in models.items():
-        sets = []
-        for base in judge.ruler.seeds:
-
-            def draw(c: Tensor, seed: int, model: Callable = model, base: int = base) -> Tensor:
-                how = {"model": model, "context": c, "seed": seed + 10_000 * base}
-                return sample(ddim_step(), step_pairs(25), len(c), **how, **QUIET)[0]
-
-            sets.append(in_parts(draw, judge.labels))
-        figures[name] = judge.by_class(sets) | {"networks asked": networks}
+    for name, (model, asked) in models.items():
+        figures[name] = judge.by_class(judge.draw_classes(model)) | {"networks asked": asked}
         print(name, figures[name], flush=True)
     return figures
 
@@ -313,20 +288,24 @@ def page(figures: dict) -> str:
 
 PREFACE = """Made by `python -m going_further.measure_editing`; the networks by `python -m going_further.make_editing`.
 Mean ± standard deviation over three seeds of sampling; each network is trained once. Distances are root mean squares of
-pictures in [-1, 1]. Classes and kinds are those that the course's classifier finds.
+pictures in [-1, 1]. Classes and kinds are those that the course's classifier finds. Where nothing else is said,
+pictures are drawn in ten steps of DPM-Solver++ with η = 0.
 """
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="measure_editing", description=__doc__.splitlines()[0])
     parser.add_argument("tables", nargs="*", metavar="TABLE", help=f"{', '.join(TABLES)} (default: all)")
+    twice = "16-bit arithmetic: twice as fast where the processor has it"
+    parser.add_argument("--bf16", action="store_true", help=twice)
     args = parser.parse_args()
     if unknown := set(args.tables) - set(TABLES):
         parser.error(f"expected tables among {', '.join(TABLES)}, got {', '.join(sorted(unknown))}")
     path = FOLDER / "figures.json"
     figures, judge = read_json(path) if path.exists() else {}, Judge()
     for name in args.tables or TABLES:
-        figures[name] = TABLES[name](judge)
+        with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
+            figures[name] = TABLES[name](judge)
         ordered = {known: figures[known] for known in TABLES if known in figures}
         write_text(path, json.dumps(ordered, indent=2) + "\n")
         write_text(FOLDER / "FIGURES.md", page(ordered))

@@ -283,6 +283,30 @@ def sample_parser(description: str | None = None) -> argparse.ArgumentParser:
         default=Path("samples.png"),
         metavar="PATH",
     )
+    edit = parser.add_argument_group("editing (PICTURE, MASK and SMALL are files)")
+    _add(edit, "--init", "begin with a picture of the network's size, noised", type=Path, metavar="PICTURE")
+    _add(
+        edit,
+        "--strength",
+        "how much of --init is given up, above 0; 1 leaves next to nothing of it (default: 0.6)",
+        type=float,
+        metavar="S",
+    )
+    _add(
+        edit,
+        "--mask",
+        "draw --init anew where this picture, of the same size, is white, and keep it where it is black",
+        type=Path,
+        metavar="MASK",
+    )
+    _add(
+        edit,
+        "--rounds",
+        "how often each step is taken with --mask, going back up in between (default: 5)",
+        type=whole(1),
+        metavar="N",
+    )
+    _add(edit, "--upscale", "draw a picture whose half size is this one", type=Path, metavar="SMALL")
     parser.add_argument(
         "--progressive",
         action="store_true",

@@ -7,6 +7,9 @@ python going_further/sample.py --checkpoint model.pt --sampler dpm++            
 python going_further/sample.py --checkpoint model.pt --sampler ddim --out way.gif     # the way out of the noise
 python going_further/sample.py --checkpoint model.pt --progressive --out strip.png    # and what is guessed on it
 python going_further/sample.py --checkpoint model.pt --num-samples 500 --out drawn   # a file each
+python going_further/sample.py --checkpoint model.pt --init hero.png --strength 0.6
+python going_further/sample.py --checkpoint model.pt --init hero.png --mask mask.png  # white: draw anew
+python going_further/sample.py --checkpoint model.pt --upscale small.png              # of half the size
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ import argparse
 import io
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 if not __package__:  # started by its path
@@ -35,16 +38,20 @@ from tqdm import tqdm
 from diffusion_utilities import (
     Clipped,
     Guided,
+    NoiseSchedule,
+    Step,
     ddim_step,
     ddpm_step,
     denoising,
     dpm_step,
     mosaic,
-    step_pairs,
+    perturb_input,
     to_unit,
 )
 from going_further import checkpoints
+from going_further.editing import jumping_pairs, keep_known, noise_further, project_on_small
 from support.cli import errors_in_one_line
+from support.picture_files import open_picture
 from support.writing import can_write, replacing
 
 FRAMES = 40  # of an animation
@@ -105,6 +112,12 @@ def choose_steps(sampler: str, steps: int | None, timesteps: int) -> int:
     return steps or min(STEPS[sampler] or timesteps, timesteps)
 
 
+def walk_of(steps: int, schedule: NoiseSchedule, strength: float = 1.0, rounds: int = 1, **_) -> list[tuple[int, int]]:
+    """The pairs of levels that :func:`way`, of whose arguments it needs some, goes through."""
+    start = max(1, round(strength * schedule.timesteps))
+    return jumping_pairs(min(start, max(1, round(strength * steps))), start, rounds=rounds)
+
+
 def way(
     net: Clipped,
     context: Tensor | None,
@@ -116,11 +129,18 @@ def way(
     guidance: float = 1.0,
     seed: int = 0,
     progress: bool = True,
+    picture: Tensor | None = None,
+    strength: float = 1.0,
+    wrap: Callable[[Step], Step] | None = None,
+    rounds: int = 1,
 ) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Draw n pictures by one of the module's samplers, level by level.
 
     Args:
         steps, eta: None is what is usual, see :func:`choose_steps` and :func:`choose_eta`.
+        picture: (channels, h, w), to begin with, noised to the level strength · T.
+        wrap: makes of the sampler's step the one that is taken.
+        rounds: how often each step is taken, going back up in between (see :mod:`going_further.editing`).
 
     Yields:
         from T to 0 each level t, x_t and the x̂_0 guessed from it, (n, channels, h, w); at t = 0
@@ -131,16 +151,22 @@ def way(
     """
     schedule, eta = net.schedule, choose_eta(sampler, eta, guidance)
     steps = choose_steps(sampler, steps, schedule.timesteps)
-    pairs = step_pairs(steps, schedule.timesteps)
+    pairs = walk_of(steps, schedule, strength, rounds)
+    start = pairs[0][0]
     make = {"ddpm": lambda: ddpm_step(schedule), "ddim": lambda: ddim_step(eta, schedule)}
     step = make.get(sampler, lambda: dpm_step(eta, schedule))()
+    step = step if wrap is None else wrap(step)
     model, generator = Guided(net, guidance), torch.Generator().manual_seed(seed)
     x = torch.randn(n, model.in_channels, model.height, model.height, generator=generator)
+    x = x if picture is None else perturb_input(picture.expand_as(x), start, x, schedule)
     options = {"context": context, "schedule": schedule, "seed": generator}
     walk = denoising(step, pairs, n, model=model, x=x, **options)
-    bar = tqdm(walk, total=steps, leave=False, disable=not progress)
-    for (t, _), (_, x_next, x0_pred) in zip(pairs, bar, strict=True):
+    bar = tqdm(walk, total=len(pairs), leave=False, disable=not progress)
+    for (t, _), (after, _), (reached, x_next, x0_pred) in zip(pairs, [*pairs[1:], (0, 0)], bar, strict=True):
         yield t, x, x0_pred
+        if after > reached:  # in place, so that the walk goes on from there
+            noise = torch.randn(x.shape, generator=generator).to(x_next)
+            x_next.copy_(noise_further(x_next, reached, after, noise, schedule))
         x = x_next
     yield 0, x, x
 
@@ -153,7 +179,8 @@ def draw(
     Returns:
         frames (frames, n, channels, h, w), from x_T to the result; their levels, from T to 0.
     """
-    every = math.ceil(choose_steps(sampler, steps, net.schedule.timesteps) / FRAMES)
+    walk = walk_of(choose_steps(sampler, steps, net.schedule.timesteps), net.schedule, **options)
+    every = math.ceil(len(walk) / FRAMES)
     moments = enumerate(way(net, context, n, sampler, steps, **options))
     kept = [(x.cpu().numpy(), t) for i, (t, x, _) in moments if i % every == 0 or t == 0]
     frames, levels = zip(*kept, strict=True)
@@ -165,6 +192,46 @@ def grid(x: np.ndarray) -> Image.Image:
     rows = math.ceil(len(x) / math.ceil(math.sqrt(len(x))))
     pixels = mosaic(x, rows, scale=math.ceil(LEAST_HEIGHT / x.shape[-1]))
     return Image.fromarray((pixels * 255).round().astype(np.uint8))
+
+
+def read_picture(path: Path, channels: int, size: int) -> Tensor:
+    """A picture file as (channels, size, size) in [-1, 1]; what is transparent becomes white.
+
+    Raises:
+        ValueError: no picture, or one of another size.
+    """
+    try:
+        image, _ = open_picture(path)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    if image.size != (size, size):
+        raise ValueError(f"expected {path} of {size}×{size} pixels, got {image.width}×{image.height}")
+    white = Image.new("RGBA", image.size, "white")
+    image = Image.alpha_composite(white, image).convert("L" if channels == 1 else "RGB")
+    return torch.from_numpy(np.array(image)).reshape(size, size, channels).permute(2, 0, 1) / 127.5 - 1
+
+
+def editing(args: argparse.Namespace, net: Clipped, schedule: NoiseSchedule) -> dict:
+    """What the options of editing ask of :func:`way`.
+
+    Raises:
+        ValueError: pictures that do not fit, or a mask that keeps all or nothing.
+    """
+    if args.upscale is not None:
+        if net.height % 2:
+            raise ValueError(f"expected no --upscale, because pictures of {net.height}×{net.height} have no half size")
+        small = read_picture(args.upscale, net.in_channels, net.height // 2)
+        return {"wrap": lambda step: project_on_small(step, small[None], schedule)}
+    if args.init is None:
+        return {}
+    picture = read_picture(args.init, net.in_channels, net.height)
+    if args.mask is None:
+        return {"picture": picture, "strength": 0.6 if args.strength is None else args.strength}
+    known = read_picture(args.mask, 1, net.height)[0] < 0
+    if known.all() or not known.any():
+        found = "black" if known.all() else "white"
+        raise ValueError(f"expected {args.mask} with black, to keep, and white, to draw anew; all of it is {found}")
+    return {"wrap": lambda step: keep_known(step, picture[None], known, schedule), "rounds": args.rounds or 5}
 
 
 def single(x: np.ndarray) -> Image.Image:
@@ -239,6 +306,18 @@ def check(args: argparse.Namespace) -> None:
     if kind == FOLDER and there:
         raise ValueError(f"{args.out} holds {there[0]} already: choose another --out")
     check_drawing(args)
+    needs = {"--strength": args.strength, "--mask": args.mask}
+    for name, value in needs.items():
+        if value is not None and args.init is None:
+            raise ValueError(f"expected --init with the picture for {name}")
+    if args.rounds is not None and args.mask is None:
+        raise ValueError("expected --mask with --rounds")
+    if args.mask is not None and args.strength is not None:
+        raise ValueError("expected --strength or --mask, not both: what is masked is drawn from noise")
+    if args.upscale is not None and args.init is not None:
+        raise ValueError("expected --upscale or --init, not both")
+    if args.strength is not None and not 0 < args.strength <= 1:
+        raise ValueError(f"expected a --strength above 0 and at most 1, got {args.strength}")
 
 
 def kind_of(out: Path) -> str:
@@ -263,11 +342,11 @@ def sample(args: argparse.Namespace) -> None:
     if context is None and args.guidance != 1:
         raise ValueError("expected no --guidance, because this network was trained without classes")
     steps = choose_steps(args.sampler, args.steps, schedule.timesteps)
-    step_pairs(steps, schedule.timesteps)
+    jumping_pairs(steps, schedule.timesteps)
     kind, files = kind_of(args.out), singles(args.out, args.num_samples)
     can_write(files[0] if kind == FOLDER else args.out)
     given = (Clipped(net, schedule), context, args.num_samples, args.sampler, steps)
-    options = {"eta": args.eta, "guidance": args.guidance, "seed": args.seed}
+    options = {"eta": args.eta, "guidance": args.guidance, "seed": args.seed} | editing(args, net, schedule)
     if kind == FOLDER:
         for _, x, _ in way(*given, **options):  # noqa: B007  (only the last one is kept)
             pass
@@ -276,7 +355,8 @@ def sample(args: argparse.Namespace) -> None:
                 single(picture).save(part)
         return
     if args.progressive:
-        chosen = np.linspace(0, steps, min(MOMENTS, steps + 1)).round()
+        n_steps = len(walk_of(steps, schedule, **options))
+        chosen = np.linspace(0, n_steps, min(MOMENTS, n_steps + 1)).round()
         moments = enumerate(way(*given, **options))
         shown = [(t, x[:STRIPS], x0[:STRIPS]) for i, (t, x, x0) in moments if i in chosen]
         content = film_strip(shown)

@@ -361,3 +361,89 @@ def test_help(capsys):
     with pytest.raises(SystemExit) as info:
         sample.main(["--help"])
     assert info.value.code == 0 and "--guidance" in capsys.readouterr().out
+
+
+# ------------------------------------------------------------------------------------------- editing
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Files for a network of 8×8: a picture, a mask whose lower half is white, and a picture of half the size."""
+    rng = np.random.default_rng(0)
+    mask = np.zeros((8, 8), np.uint8)
+    mask[4:] = 255
+    arrays = {"init": rng.integers(0, 256, (8, 8, 3)), "mask": mask, "small": rng.integers(0, 256, (4, 4, 3))}
+    arrays |= {"black": 0 * mask, "wide": rng.integers(0, 256, (8, 9, 3))}
+    for name, array in arrays.items():
+        Image.fromarray(array.astype(np.uint8)).save(tmp_path / f"{name}.png")
+    return {name: tmp_path / f"{name}.png" for name in arrays}
+
+
+def run_to_folder(checkpoint, folder, *more):
+    few = ["--checkpoint", str(checkpoint), "--num-samples", "4", "--sampler", "ddim", "--steps", "5"]
+    sample.main([*few, "--out", str(folder), *more])
+
+
+def test_what_a_mask_keeps_stays_to_the_last_bit(checkpoint, pictures, tmp_path):
+    more = ("--init", str(pictures["init"]), "--mask", str(pictures["mask"]), "--rounds", "2")
+    run_to_folder(checkpoint, tmp_path / "drawn", *more)
+    init = np.asarray(Image.open(pictures["init"]))
+    for file in sorted((tmp_path / "drawn").iterdir()):
+        picture = np.asarray(Image.open(file))
+        np.testing.assert_array_equal(picture[:4], init[:4])
+        assert (picture[4:] != init[4:]).any()
+
+
+def test_the_half_size_is_the_small_picture(checkpoint, pictures, tmp_path):
+    """Up to clipping, which this network of random weights does not need everywhere."""
+    options = {"sampler": "ddim", "steps": 5, "progress": False}
+    net, schedule, _ = sample.checkpoints.load_model(checkpoint)
+    args = sample.sample_parser().parse_args(["--checkpoint", "x", "--upscale", str(pictures["small"])])
+    edit = sample.editing(args, Clipped(net, schedule), schedule)
+    *_, (_, x, _) = sample.way(Clipped(net, schedule), None, 2, **options, **edit)
+    small = np.asarray(Image.open(pictures["small"])).transpose(2, 0, 1) / 127.5 - 1
+    found = torch.nn.functional.avg_pool2d(x, 2).cpu().numpy()
+    np.testing.assert_allclose(found, np.stack([small, small]), atol=1e-5)
+
+
+def test_a_low_strength_changes_little(checkpoint, pictures, tmp_path):
+    init = np.asarray(Image.open(pictures["init"])).astype(int)
+    off = []
+    for strength in ("0.02", "0.9"):
+        folder = tmp_path / strength.replace(".", "_")
+        run_to_folder(checkpoint, folder, "--init", str(pictures["init"]), "--strength", strength)
+        off.append(np.mean([np.abs(np.asarray(Image.open(file)) - init).mean() for file in folder.iterdir()]))
+    assert off[0] < 0.2 * off[1]
+
+
+def test_jumps_are_frames_as_well(checkpoint, pictures, tmp_path):
+    net, schedule, _ = sample.checkpoints.load_model(checkpoint)
+    known = torch.arange(8)[:, None].expand(8, 8) < 4
+    edit = {"wrap": lambda step: sample.keep_known(step, torch.zeros(1, 3, 8, 8), known, schedule), "rounds": 3}
+    levels = [t for t, *_ in sample.way(Clipped(net, schedule), None, 1, "ddim", 3, progress=False, **edit)]
+    assert levels == [60, 60, 60, 40, 40, 40, 20, 20, 20, 0]
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--init", "wide"], "wide.png of 8×8 pixels, got 9×8"),
+        (["--init", "init", "--mask", "small"], "small.png of 8×8 pixels, got 4×4"),
+        (["--init", "init", "--mask", "black"], "with black, to keep, and white, to draw anew; all of it is black"),
+        (["--mask", "mask"], "expected --init with the picture for --mask"),
+        (["--strength", "0.5"], "expected --init with the picture for --strength"),
+        (["--init", "init", "--rounds", "2"], "expected --mask with --rounds"),
+        (["--init", "init", "--strength", "1.5"], "--strength above 0 and at most 1, got 1.5"),
+        (["--init", "init", "--strength", "0.5", "--mask", "mask"], "--strength or --mask, not both"),
+        (["--init", "init", "--upscale", "small"], "--upscale or --init, not both"),
+        (["--upscale", "init"], "init.png of 4×4 pixels, got 8×8"),
+        (["--init", "nowhere"], "nowhere: No such file"),
+    ],
+)
+def test_edits_that_cannot_be(checkpoint, pictures, tmp_path, capsys, more, words):
+    more = [str(pictures.get(word, word)) for word in more]
+    with pytest.raises(SystemExit, match="2"):
+        run_to_folder(checkpoint, tmp_path / "drawn", *more)
+    error = capsys.readouterr().err
+    assert words in error and error.count("\n") == 1
+    assert not list(tmp_path.glob("drawn/*"))
