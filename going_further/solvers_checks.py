@@ -134,7 +134,7 @@ def check_denoise_dpm(my_denoise_dpm: Callable) -> str:
     if problem := difference(call(my_denoise_dpm, x, t, 0, x0_pred, before), x0_pred):
         fail(
             "last step",
-            f"to t_prev = 0 the result should be x0_pred itself. There h is infinite: {problem[1]}",
+            f"to t_prev = 0, h is infinite. Treat this case first, and return x0_pred itself. Yours: {problem[1]}",
         )
     return "D is the mean of the guess over the step; at the first and the last step it is x̂_0 as it is."
 
@@ -175,6 +175,10 @@ ORDER_MISTAKES = {
     "ratio of logarithms": (
         lambda n, e, n_2, e_2: (math.log(e) / math.log(e_2)) / (math.log(n_2) / math.log(n)),
         "log(a) / log(b) is not log(a / b): divide first.",
+    ),
+    "two logarithms": (
+        lambda n, e, n_2, e_2: math.log2(e / e_2) / math.log(n_2 / n),
+        "The two logarithms are to different bases: take the same one twice.",
     ),
     "rounded": (
         lambda *a: round(order(*a)),

@@ -302,15 +302,17 @@ def test_each_further_leg_starts_from_the_last_one_with_a_seed_of_its_own(tmp_pa
     monkeypatch.setattr(make_weights, "ContextUnet", lambda channels, _, *rest: du.ContextUnet(channels, 8, *rest))
     monkeypatch.setitem(make_weights.RECIPES, "longer", TINY)
     monkeypatch.setattr(sys, "argv", ["make_weights", "longer"])
-    path, starts = tmp_path / "model_trained.pth", []
-    du.save_weights(du.ContextUnet(3, 8, 5, 16).state_dict(), path)
-    for _ in range(2):
+    first, further, starts = tmp_path / "model_trained.pth", tmp_path / "model_longer.pth", []
+    du.save_weights(du.ContextUnet(3, 8, 5, 16).state_dict(), first)
+    before = first.read_bytes()
+    for path in (first, further):
         starts.append(training.weights_hash(torch.load(path)))
         make_weights.main()
+    assert first.read_bytes() == before
     legs = [leg["recipe"] for leg in make_weights.read_metrics()["longer"]]
     assert [leg["start"] for leg in legs] == starts and starts[0] != starts[1]
     assert [leg["seed"] for leg in legs] == [1, 2]
-    assert {file.name for file in tmp_path.iterdir()} == {"model_trained.pth", "metrics.json"}
+    assert {file.name for file in tmp_path.iterdir()} == {first.name, further.name, "metrics.json"}
 
 
 @pytest.mark.parametrize("text", ['{"classifier": ', "[1, 2]", "", "\x00"])

@@ -3,7 +3,7 @@
     python -m weights.make_weights                 # all of them, then measure
     python -m weights.make_weights classifier      # sprite_classifier.pth
     python -m weights.make_weights unconditional   # model_0, _4, _8, _31 and model_trained.pth
-    python -m weights.make_weights longer          # model_trained.pth, trained further
+    python -m weights.make_weights longer          # one more leg of training, to model_longer.pth
     python -m weights.make_weights context         # context_model_31 and context_model_trained.pth
     python -m weights.make_weights peers           # other recipes: figures and pictures only
     python -m weights.make_weights --evaluate      # measure what is there, into metrics.json
@@ -69,8 +69,8 @@ SEED = 0
 UNCONDITIONAL = Recipe(epochs=32, views=20, largest_weight=5.0, seed=SEED)
 RECIPES = {
     "unconditional": UNCONDITIONAL,
-    # A further leg from model_trained.pth on, which takes its place. Each leg has its own seed, and
-    # ends at a rate of 0, so that what there is can be used whenever the patience ends.
+    # A further leg from model_longer.pth on, the first from model_trained.pth. Each leg has its own
+    # seed, and ends at a rate of 0, so that what there is can be used whenever the patience ends.
     "longer": replace(UNCONDITIONAL, epochs=42),
     # It starts from the unconditional network, so full rates would undo much of what that has
     # learned. The class is decided at high levels, where 1/ᾱ is large.
@@ -84,7 +84,7 @@ RECIPES = {
     # of the peers only the order matters, and that shows early
     "peers": replace(UNCONDITIONAL, epochs=1),
 }
-PREFIX = {"unconditional": "model", "longer": "model", "context": "context_model"}  # of the files' names
+PREFIX = {"unconditional": "model", "context": "context_model"}  # of the files' names
 KEPT_EPOCHS = {"unconditional": (0, 4, 8, 31), "context": (31,)}
 RUNS = ("classifier", "unconditional", "context", "peers")  # what is made where nothing is asked for
 
@@ -128,7 +128,8 @@ def train_network(
             save_weights(half_state_dict(run.model), out / f"{PREFIX[name]}_{epoch}.pth")
 
     figures = run.finish(after_epoch)
-    save_weights(half_state_dict(run.ema), out / f"{PREFIX.get(name, name)}_trained.pth")
+    last = "model_longer" if name == "longer" else f"{PREFIX.get(name, name)}_trained"
+    save_weights(half_state_dict(run.ema), out / f"{last}.pth")
     return figures
 
 
@@ -271,6 +272,8 @@ def main() -> None:
             figures = run_peers(images, labels, WEIGHTS_DIR, args.bf16)
         else:
             start = WEIGHTS_DIR / "model_trained.pth" if run in ("context", "longer") else None
+            if run == "longer" and (WEIGHTS_DIR / "model_longer.pth").exists():
+                start = WEIGHTS_DIR / "model_longer.pth"
             if start and not start.exists():
                 parser.error(f"{run} starts from {start}: run unconditional first")
             legs = read_metrics().get("longer", []) if run == "longer" else []

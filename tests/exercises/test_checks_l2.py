@@ -130,6 +130,12 @@ def named_of_one_noise(a, b, t):
     return nearer.float().mean().item()
 
 
+def majority(a, b, t):
+    x_t = mix(a, ab_t[t], torch.randn(10_000, *a.shape))
+    votes = (x_t - ab_t[t].sqrt() * a).abs() < (x_t - ab_t[t].sqrt() * b).abs()
+    return (votes.flatten(1).sum(dim=1) > votes[0].numel() / 2).float().mean().item()
+
+
 def mean_probability(a, b, t):
     return torch.sigmoid(two_sprites(a, b, t) / (2 * (1 - ab_t[t]))).mean()
 
@@ -361,6 +367,7 @@ WRONG = {
         "standard deviation": lambda *a: variance(*a) ** 0.5,
         "variance over the pixels": lambda perturb, x, t: perturb(x, t, torch.randn(1000, *x.shape[1:])).var(),
         "mean square": lambda perturb, x, t: (perturb(x, t, torch.randn(1000, *x.shape[1:])) ** 2).mean(),
+        "difference from x": lambda f, x, t: (f(x, t, torch.randn(1000, *x.shape[1:])) - x).square().mean(),
         "uniform noise": lambda *a: variance(*a, noise=torch.rand),
         "the same noise each time": variance_of_one_noise,
         "wrong values": lambda *a: 2 * variance(*a),
@@ -387,6 +394,7 @@ WRONG = {
         "noise too weak": lambda *a: named(*a, strength=1 - ab_t),
         "comparison turned round": lambda *a: (two_sprites(*a) < 0).float().mean().item(),
         "mean of the probabilities": mean_probability,
+        "majority of the pixels": majority,
         "the same answer each time": named_of_one_noise,
         "wrong values": lambda a, b, t: 0.5,
         "not a number": lambda *a: two_sprites(*a) > 0,
@@ -452,6 +460,7 @@ WRONG = {
         "t in place of t/T": lambda *a: picture_error(*a, time=a[2]),
         "compared with x_t": lambda model, x, t, noise: F.mse_loss(guess(model, x, t, noise), mix(x, ab_t[t], noise)),
         "root mean square": lambda *a: picture_error(*a) ** 0.5,
+        "clipped": lambda *a: F.mse_loss(guess(*a).clamp(-1, 1), a[1]).item(),
         "sum in place of mean": lambda *a: (guess(*a) - a[1]).square().sum(),
         "not squared": lambda *a: (guess(*a) - a[1]).abs().mean(),
         "wrong values": lambda *a: 0.7 * picture_error(*a),
@@ -712,6 +721,7 @@ MORE = {
         ("pixels averaged first", measured(lambda x_t: x_t.mean(dim=(1, 2, 3)).var())),
         ("sum over the pixels", measured(lambda x_t: x_t.var(dim=0).sum())),
         ("mean square", measured(lambda x_t: (x_t**2).mean())),
+        ("difference from x", lambda f, x, t: (f(x, t, torch.randn(1000, 3, 8, 8)) - x).pow(2).mean().item()),
         (
             "the same noise each time",
             lambda f, x, t: variance_in_a_loop(f, x, t, noise=torch.ones_like),
@@ -756,6 +766,7 @@ MORE = {
         ("", lambda a, b, t: torch.tensor([float(named(a, b, t))])),
         ("absolute distance", named_with(lambda d: d.abs().sum(dim=(1, 2, 3)))),
         ("absolute distance", named_with(lambda d: d.abs().mean(dim=(1, 2, 3)))),
+        ("majority of the pixels", majority),
         ("not summed over the picture", named_with(torch.abs)),
         ("not summed over the picture", named_with(torch.square)),
         ("comparison turned round", named_with(squares, x_0=lambda a, b: b)),
@@ -845,6 +856,7 @@ MORE = {
         ("divided by ᾱ", error_of(lambda x_t, pred, ab: (x_t - (1 - ab).sqrt() * pred) / ab)),
         ("noise added", error_of(lambda x_t, pred, ab: (x_t + (1 - ab).sqrt() * pred) / ab.sqrt())),
         ("wrong values", error_of(lambda x_t, pred, ab: x_t - pred)),
+        ("clipped", error_of(lambda x_t, pred, ab: ((x_t - (1 - ab).sqrt() * pred) / ab.sqrt()).clip(-1, 1))),
         ("division of whole numbers", with_time(lambda t: t // T)),
         ("clean picture handed over", clean_picture),
         ("compared with the noise", lambda *a: (guess(*a) - a[3]).square().mean()),
