@@ -190,7 +190,8 @@ def measure_inpainting(judge: Judge, n: int = 149) -> dict:
                 inpaint(x, UPPER, model=model, step=step, n=steps, rounds=rounds, seed=seed)
                 for seed, (x, *_) in zip(judge.ruler.seeds, truths, strict=True)
             ]
-            row(f"{step_name}, {steps} steps, {rounds} rounds", sets, steps * rounds)
+            times = "once" if rounds == 1 else f"{rounds} times"
+            row(f"{step_name}, {steps} steps, each {times}", sets, steps * rounds)
     return figures
 
 

@@ -10,6 +10,7 @@ from diffusion_utilities import ContextUnet, load_pretrained
 from going_further import make_editing, measure_editing
 from going_further.editing import Upscaler, shrink
 from going_further.guidance import load_noisy_classifier
+from support.quality import Ruler
 
 IMAGES = torch.rand(64, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
 LABELS = torch.eye(5)[torch.arange(64) % 5]
@@ -75,7 +76,8 @@ def test_the_page_shows_the_stored_figures():
     assert (make_editing.FOLDER / "FIGURES.md").read_text(encoding="utf-8") == measure_editing.page(figures)
 
 
-def test_the_judge_knows_its_own_sprites():
+def test_the_judge_knows_its_own_sprites(monkeypatch):
+    monkeypatch.setattr(measure_editing, "Ruler", lambda images: Ruler(images[:60]))  # fewer are drawn sooner
     judge = measure_editing.Judge()
     x, classes, kinds = judge.truths(60)[0]
     right = judge.recognised(x, classes, kinds)
