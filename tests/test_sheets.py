@@ -8,6 +8,7 @@ import uuid
 import nbformat
 import numpy as np
 import pytest
+import torch.nn.functional as F
 
 from exercise_tools import make_sheets
 
@@ -342,7 +343,7 @@ def test_a_lab_notes_no_progress(lab):
 def test_each_check_of_a_sheet_answers_what_it_should(lab, solved, monkeypatch):
     """Not attempted in a blank sheet, passed in a solved one; with no more of the lab than the solutions need."""
     monkeypatch.setenv("COURSE_PROGRESS", "off")
-    space = {"np": np, "plt": None, "timesteps": 500, "n_cfeat": 5}
+    space = {"np": np, "plt": None, "F": F, "timesteps": 500, "n_cfeat": 5}
     exec(f"from diffusion_utilities import *\nfrom {make_sheets.checks_of(lab)} import *", space)
     schedule = space["linear_schedule"]()
     space |= {"schedule": schedule, "b_t": schedule.b_t, "a_t": schedule.a_t, "ab_t": schedule.ab_t}
