@@ -1,4 +1,5 @@
-"""Functions as learners type them, stored as text: what a check must say of each.
+"""Functions as learners type them, stored as text: what a check must say of each; a test module takes it over with a
+star-import.
 
 A test module has SUBMISSIONS, exercise → (diagnosis, or "" where it is right; the body of the function), and ARGUMENTS,
 exercise → what stands in the parentheses of its stub. A body may use all names of that module.
@@ -22,3 +23,16 @@ def assert_judged_rightly(check, exercise, module):
     assert len(wanted) >= 10
     assert [verdict.diagnosis for verdict in verdicts] == wanted, verdicts
     assert [verdict.status == "passed" for verdict in verdicts] == [not diagnosis for diagnosis in wanted]
+
+
+def test_submissions_are_judged_rightly(check, exercise, request):
+    assert_judged_rightly(check, exercise, request.module)
+
+
+def test_every_mistake_of_the_checks_has_a_variant(checks, request):
+    """A mistake that no test makes could be written down wrongly."""
+    wrong = request.module.WRONG.values()
+    tables = {name: table for name, table in vars(checks).items() if name.endswith("_MISTAKES")}
+    assert len(tables) >= len(wrong) - 1  # one exercise of Lab 4 is judged by properties
+    for name, table in tables.items():
+        assert any(table.keys() <= variants.keys() for variants in wrong), name

@@ -12,7 +12,7 @@ import torch
 
 import diffusion_utilities as du  # noqa: F401  (for what learners typed)
 from tests.exercises.every_lab import *  # noqa: F403
-from tests.exercises.submitted import assert_judged_rightly
+from tests.exercises.submitted import *  # noqa: F403
 
 LAB = "going_further.solvers_checks"
 T = 500
@@ -342,17 +342,6 @@ ARGUMENTS = {
     "denoise_fresh": "t, t_prev, x0, before, z",
     "order": "n1, e1, n2, e2",
 }
-
-
-def test_submissions_are_judged_rightly(check, exercise, request):
-    assert_judged_rightly(check, exercise, request.module)
-
-
-def test_every_mistake_of_the_checks_has_a_variant(checks):
-    """A mistake that no test makes could be written down wrongly."""
-    listed = [table for name, table in vars(checks).items() if name.endswith("_MISTAKES")]
-    assert len(listed) == 3
-    assert set().union(*listed) <= set().union(*WRONG.values())
 
 
 def test_the_message_says_what_came_and_what_should_have(checks):
