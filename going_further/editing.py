@@ -8,7 +8,7 @@ known; a network that is told something of its own for each picture takes it as 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 import torch.nn.functional as F
@@ -32,6 +32,15 @@ from diffusion_utilities import (
 )
 
 # ------------------------------------------------------------------------------- from a picture on
+
+
+def walk_from(strength: float, n: int, timesteps: int = 500) -> list[tuple[int, int]]:
+    """The pairs from level ``strength`` · T (at least 1) to 0: of the n steps of a whole walk, that share.
+
+    ``walk_from(0.3, 10)`` is [(150, 100), (100, 50), (50, 0)].
+    """
+    start = max(1, round(strength * timesteps))
+    return step_pairs(min(start, max(1, round(strength * n))), timesteps, start)
 
 
 def image_to_image(
@@ -62,18 +71,16 @@ def image_to_image(
     """
     schedule = schedule or linear_schedule()
     check.number(strength, "strength", 0, 1)
-    start = round(strength * schedule.timesteps)
-    if start == 0:
+    if strength == 0:
         return x.clone()
-    generator = check.seeded(seed)
+    generator, pairs = check.seeded(seed), walk_from(strength, n, schedule.timesteps)
     noise = torch.randn(x.shape, generator=generator).to(x.device)
-    pairs = step_pairs(min(start, max(1, round(strength * n))), schedule.timesteps, start)
     return sample(
         step or ddim_step(schedule=schedule),
         pairs,
         len(x),
         model=model,
-        x=perturb_input(x, start, noise, schedule),
+        x=perturb_input(x, pairs[0][0], noise, schedule),
         context=context,
         schedule=schedule,
         seed=generator,
@@ -134,16 +141,32 @@ def noise_further(x: Tensor, t: int, t_up: int, noise: Tensor, schedule: NoiseSc
     return share.sqrt() * x + (1 - share).sqrt() * noise
 
 
-def jumping_pairs(n: int, timesteps: int = 500, jump: int = 1, rounds: int = 1) -> list[tuple[int, int]]:
-    """The n pairs of ``step_pairs``, in blocks of ``jump``, each block ``rounds`` times.
+def repeated(pairs: list[tuple[int, int]], jump: int = 1, rounds: int = 1) -> list[tuple[int, int]]:
+    """Pairs in blocks of ``jump``, each block ``rounds`` times.
 
-    ``jumping_pairs(4, 500, 2, 2)`` goes 500 → 375 → 250, again 500 → 375 → 250, then 250 → 125 → 0 twice.
+    ``repeated(step_pairs(4), 2, 2)`` goes 500 → 375 → 250, again 500 → 375 → 250, then 250 → 125 → 0 twice.
     """
     check.whole(jump, "jump", 1)
     check.whole(rounds, "rounds", 1)
-    pairs = step_pairs(n, timesteps)
-    blocks = [pairs[i : i + jump] for i in range(0, n, jump)]
+    blocks = [pairs[i : i + jump] for i in range(0, len(pairs), jump)]
     return [pair for block in blocks for _ in range(rounds) for pair in block]
+
+
+def going_back_up(
+    walk: Iterable[tuple[int, Tensor, Tensor]],
+    pairs: list[tuple[int, int]],
+    schedule: NoiseSchedule | None = None,
+    generator: torch.Generator | None = None,
+) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """What ``denoising`` yields along these pairs; where the next one begins higher, x goes up to there in between.
+
+    This happens in place, and after x has been shown.
+    """
+    for (t, x, x0_pred), (after, _) in zip(walk, [*pairs[1:], (0, 0)], strict=True):
+        yield t, x, x0_pred
+        if after > t:
+            noise = torch.randn(x.shape, generator=generator).to(x)
+            x.copy_(noise_further(x, t, after, noise, schedule))
 
 
 def inpaint(
@@ -181,19 +204,13 @@ def inpaint(
     schedule = schedule or linear_schedule()
     check_known(picture, known)
     generator = check.seeded(seed)
-    pairs = jumping_pairs(n, schedule.timesteps, jump, rounds)
+    pairs = repeated(step_pairs(n, schedule.timesteps), jump, rounds)
     keeping = keep_known(step or ddim_step(1.0, schedule), picture, known, schedule)
-
-    def noise() -> Tensor:
-        return torch.randn(picture.shape, generator=generator).to(picture.device)
-
-    start = noise()
+    start = torch.randn(picture.shape, generator=generator).to(picture.device)
     start = torch.where(known.to(picture.device), perturb_input(picture, pairs[0][0], start, schedule), start)
     how = {"model": model, "context": context, "schedule": schedule, "seed": generator}
     walk = denoising(keeping, pairs, len(picture), x=start, **how)
-    for (t, x, _), (after, _) in zip(walk, [*pairs[1:], (0, 0)], strict=True):
-        if after > t:
-            x.copy_(noise_further(x, t, after, noise().to(x), schedule))
+    *_, (_, x, _) = going_back_up(walk, pairs, schedule, generator)
     return x
 
 
@@ -254,7 +271,7 @@ def small_context(small: Tensor, strength: float | Tensor = 0.0, generator: torc
             2106.15282).
     """
     strength = torch.as_tensor(strength, device=small.device).to(small).expand(len(small))
-    levels = (strength * 500).round().long()
+    levels = (strength * linear_schedule().timesteps).round().long()
     noise = torch.randn(small.shape, generator=generator).to(small)
     return torch.cat([perturb_input(small, levels, noise).flatten(1), strength[:, None]], dim=1)
 

@@ -46,10 +46,11 @@ from diffusion_utilities import (
     dpm_step,
     mosaic,
     perturb_input,
+    step_pairs,
     to_unit,
 )
 from going_further import checkpoints
-from going_further.editing import jumping_pairs, keep_known, noise_further, project_on_small
+from going_further.editing import going_back_up, keep_known, project_on_small, repeated, walk_from
 from support.cli import errors_in_one_line
 from support.picture_files import open_picture
 from support.writing import can_write, replacing
@@ -112,10 +113,9 @@ def choose_steps(sampler: str, steps: int | None, timesteps: int) -> int:
     return steps or min(STEPS[sampler] or timesteps, timesteps)
 
 
-def walk_of(steps: int, schedule: NoiseSchedule, strength: float = 1.0, rounds: int = 1, **_) -> list[tuple[int, int]]:
+def walk_of(steps: int, timesteps: int, strength: float = 1.0, rounds: int = 1, **_) -> list[tuple[int, int]]:
     """The pairs of levels that :func:`way`, of whose arguments it needs some, goes through."""
-    start = max(1, round(strength * schedule.timesteps))
-    return jumping_pairs(min(start, max(1, round(strength * steps))), start, rounds=rounds)
+    return repeated(walk_from(strength, steps, timesteps), rounds=rounds)
 
 
 def way(
@@ -151,7 +151,7 @@ def way(
     """
     schedule, eta = net.schedule, choose_eta(sampler, eta, guidance)
     steps = choose_steps(sampler, steps, schedule.timesteps)
-    pairs = walk_of(steps, schedule, strength, rounds)
+    pairs = walk_of(steps, schedule.timesteps, strength, rounds)
     start = pairs[0][0]
     make = {"ddpm": lambda: ddpm_step(schedule), "ddim": lambda: ddim_step(eta, schedule)}
     step = make.get(sampler, lambda: dpm_step(eta, schedule))()
@@ -160,14 +160,11 @@ def way(
     x = torch.randn(n, model.in_channels, model.height, model.height, generator=generator)
     x = x if picture is None else perturb_input(picture.expand_as(x), start, x, schedule)
     options = {"context": context, "schedule": schedule, "seed": generator}
-    walk = denoising(step, pairs, n, model=model, x=x, **options)
+    walk = going_back_up(denoising(step, pairs, n, model=model, x=x, **options), pairs, schedule, generator)
     bar = tqdm(walk, total=len(pairs), leave=False, disable=not progress)
-    for (t, _), (after, _), (reached, x_next, x0_pred) in zip(pairs, [*pairs[1:], (0, 0)], bar, strict=True):
+    for (t, _), (_, x_next, x0_pred) in zip(pairs, bar, strict=True):
         yield t, x, x0_pred
-        if after > reached:  # in place, so that the walk goes on from there
-            noise = torch.randn(x.shape, generator=generator).to(x_next)
-            x_next.copy_(noise_further(x_next, reached, after, noise, schedule))
-        x = x_next
+        x = x_next  # if the walk goes up, it does so in place when it is asked for more
     yield 0, x, x
 
 
@@ -179,7 +176,8 @@ def draw(
     Returns:
         frames (frames, n, channels, h, w), from x_T to the result; their levels, from T to 0.
     """
-    walk = walk_of(choose_steps(sampler, steps, net.schedule.timesteps), net.schedule, **options)
+    timesteps = net.schedule.timesteps
+    walk = walk_of(choose_steps(sampler, steps, timesteps), timesteps, **options)
     every = math.ceil(len(walk) / FRAMES)
     moments = enumerate(way(net, context, n, sampler, steps, **options))
     kept = [(x.cpu().numpy(), t) for i, (t, x, _) in moments if i % every == 0 or t == 0]
@@ -342,7 +340,7 @@ def sample(args: argparse.Namespace) -> None:
     if context is None and args.guidance != 1:
         raise ValueError("expected no --guidance, because this network was trained without classes")
     steps = choose_steps(args.sampler, args.steps, schedule.timesteps)
-    jumping_pairs(steps, schedule.timesteps)
+    step_pairs(steps, schedule.timesteps)
     kind, files = kind_of(args.out), singles(args.out, args.num_samples)
     can_write(files[0] if kind == FOLDER else args.out)
     given = (Clipped(net, schedule), context, args.num_samples, args.sampler, steps)
@@ -355,7 +353,7 @@ def sample(args: argparse.Namespace) -> None:
                 single(picture).save(part)
         return
     if args.progressive:
-        n_steps = len(walk_of(steps, schedule, **options))
+        n_steps = len(walk_of(steps, schedule.timesteps, **options))
         chosen = np.linspace(0, n_steps, min(MOMENTS, n_steps + 1)).round()
         moments = enumerate(way(*given, **options))
         shown = [(t, x[:STRIPS], x0[:STRIPS]) for i, (t, x, x0) in moments if i in chosen]

@@ -20,12 +20,13 @@ from going_further.editing import (
     Upscaler,
     encode,
     enlarge,
+    going_back_up,
     image_to_image,
     inpaint,
-    jumping_pairs,
     keep_known,
     noise_further,
     project_on_small,
+    repeated,
     shrink,
     small_context,
 )
@@ -179,12 +180,22 @@ def test_noise_on_noise_is_noise_of_the_higher_level():
 
 
 def test_pairs_with_jumps():
-    assert jumping_pairs(3, 300) == step_pairs(3, 300)
+    assert repeated(step_pairs(3, 300)) == step_pairs(3, 300)
     down, last = [(500, 375), (375, 250)], [(250, 125), (125, 0)]
-    assert jumping_pairs(4, 500, jump=2, rounds=2) == [*down, *down, *last, *last]
-    assert jumping_pairs(3, 300, jump=2, rounds=2) == 2 * [(300, 200), (200, 100)] + 2 * [(100, 0)]
+    assert repeated(step_pairs(4), jump=2, rounds=2) == [*down, *down, *last, *last]
+    assert repeated(step_pairs(3, 300), 2, 2) == 2 * [(300, 200), (200, 100)] + 2 * [(100, 0)]
     with pytest.raises(ValueError, match="expected rounds as a whole number of at least 1, got 0"):
-        jumping_pairs(4, rounds=0)
+        repeated(step_pairs(4), rounds=0)
+
+
+def test_the_walk_goes_up_after_it_was_shown():
+    pairs = repeated(step_pairs(2), rounds=2)
+    walk = [(t, torch.full((1000,), 0.5), None) for _, t in pairs]
+    seen = [(t, x.clone()) for t, x, _ in going_back_up(walk, pairs, generator=torch.Generator().manual_seed(0))]
+    assert [t for t, _ in seen] == [250, 250, 0, 0] and all((x == 0.5).all() for _, x in seen)
+    noised = [(x != 0.5).any().item() for _, x, _ in walk]
+    assert noised == [True, False, True, False]
+    assert walk[0][1].mean().item() == pytest.approx(0.5 * (AB[500] / AB[250]).sqrt().item(), abs=0.1)
 
 
 @pytest.mark.parametrize(
