@@ -1,13 +1,13 @@
 """Train the networks that editing and guidance need, from the sprites in ``data/``.
 
-    python -m going_further.make_editing              # all of them: an hour on one core, with --bf16
-    python -m going_further.make_editing upscaler     # some
+    python -m going_further.make_editing --bf16              # all of them
+    python -m going_further.make_editing --bf16 upscaler     # some
 
-``upscaler.pth`` sees an 8×8 picture and draws the 16×16 one. ``unet_8.pth`` draws 8×8 pictures of a
-class. ``noisy_classifier.pth`` says the class of a noisy sprite; ``clean_classifier.pth`` has the
-same form, but was never shown noise. ``unet_16.pth``, which is not kept in git, is the course's
-network, trained for as many seconds as the two U-Nets of the cascade together. A run may be stopped;
-the same command goes on.
+``upscaler.pth`` sees an 8×8 picture and draws the 16×16 one. ``noisy_classifier.pth`` says the class
+of a noisy sprite; ``clean_classifier.pth`` has the same form, but was never shown noise. Two more are
+for a cascade, and are not kept in git: ``unet_8.pth`` draws 8×8 pictures of a class, ``unet_16.pth``
+is the course's network, trained for as many seconds as the two U-Nets of the cascade together. A run
+may be stopped; the same command goes on.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Measure editing and guidance over three seeds: writes FIGURES.md and figures.json beside the networks.
 
-    python -m going_further.measure_editing                # three quarters of an hour on two cores
-    python -m going_further.measure_editing inpainting     # one of the tables anew
+    python -m going_further.measure_editing --bf16                # all tables
+    python -m going_further.measure_editing --bf16 inpainting     # one of them anew
 
 The judge is the generator of ``data/``: it draws sprites that no network has seen, whose class and kind are known.
 """
@@ -12,7 +12,6 @@ import argparse
 import json
 import math
 from collections.abc import Callable
-from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +28,7 @@ from diffusion_utilities import (
     load_pretrained,
     load_sprites,
     sample,
+    sample_dpm_context,
     sprite_tensors,
     step_pairs,
 )
@@ -44,21 +44,29 @@ from going_further.editing import (
 )
 from going_further.guidance import ClassifierGuided, load_noisy_classifier
 from going_further.make_editing import FOLDER
+from going_further.sample import class_context
 from support.files import read_json
 from support.quality import FRESH_SEED, Ruler, precision_recall, spread
 from support.tables import pm, table, write_text
 from weights.make_weights import CAPTIONS, LABELS, SPRITES, read_kinds
+from weights.measure import draw
 
 QUIET = {"save_rate": None, "progress": False}
+ETA = {0.0: "η = 0", math.inf: "η = ∞"}
 UPPER = torch.arange(16)[:, None] < 8  # (16, 1): rows that are known, of a lower half to be drawn
 SIDE_FACING = CLASS_NAMES.index("side-facing")
 in_32_bits = torch.autocast("cpu", enabled=False)  # the judge is not to be made coarser
 
 
 class Judge:
-    """The ruler of the course's figures, and who is asked what a sprite shows."""
+    """The ruler of the course's figures, and who is asked what a sprite shows.
 
-    def __init__(self) -> None:
+    Args:
+        bf16: whether what it judges is drawn in 16 bits.
+    """
+
+    def __init__(self, bf16: bool = False) -> None:
+        self.bf16 = bf16
         self.images, self.labels = sprite_tensors(*load_sprites(SPRITES, LABELS), "cpu")
         self.ruler, self.kinds = Ruler(self.images), read_kinds(CAPTIONS)[0]
 
@@ -82,7 +90,7 @@ class Judge:
     @in_32_bits
     def turned(self, x: Tensor) -> float:
         """The share in per cent that is taken for side-facing."""
-        context = F.one_hot(torch.full((len(x),), SIDE_FACING), len(CLASS_NAMES)).float()
+        context = class_context(CLASS_NAMES, "side-facing", len(x))
         return 100 * class_accuracy(x.clamp(-1, 1), context, self.ruler.classifier)[SIDE_FACING].item()
 
     @in_32_bits
@@ -104,21 +112,14 @@ class Judge:
             "least class, %": spread([100 * share.min().item() for share in right]),
         }
 
-    def draw_classes(self, model: Callable) -> list[Tensor]:
-        """For each seed samples of a model, as many of each class as the training sprites are."""
-        return [in_parts(partial(draw, model, first=10_000 * seed), self.labels) for seed in self.ruler.seeds]
 
-
-def draw(model: Callable, context: Tensor, seed: int, first: int = 0) -> Tensor:
-    """Samples in ten steps of second order, without fresh noise."""
-    how = {"model": model, "context": context, "seed": first + seed, **QUIET}
-    return sample(dpm_step(), step_pairs(10), len(context), **how)[0]
-
-
-def in_parts(function: Callable, *tensors: Tensor, size: int = 149) -> Tensor:
-    """``function`` of parts of the tensors, so that memory stays small; each part has its own seed, its beginning."""
-    starts = range(0, len(tensors[0]), size)
-    return torch.cat([function(*(x[i : i + size] for x in tensors), seed=i) for i in starts])
+def draw_in_ten_steps(
+    judge: Judge, model: Callable, eta: float = 0.0, contexts: list[Tensor] | None = None
+) -> list[Tensor]:
+    """For each seed samples of a model by DPM-Solver++; None asks for the classes of the training sprites."""
+    contexts = contexts or [judge.labels] * len(judge.ruler.seeds)
+    pairs = zip(judge.ruler.seeds, contexts, strict=True)
+    return [draw(sample_dpm_context, len(c), seed, c, judge.bf16, model=model, n=10, eta=eta) for seed, c in pairs]
 
 
 def distance(a: Tensor, b: Tensor) -> float:
@@ -147,13 +148,12 @@ def measure_image_to_image(judge: Judge, n: int = 298) -> dict:
         for strength in (0.2, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0):
             sets = []
             for seed, hero in zip(judge.ruler.seeds, heroes, strict=True):
-                context = F.one_hot(torch.full((len(hero),), SIDE_FACING), 5).float()
+                context = class_context(CLASS_NAMES, "side-facing", len(hero))
                 sets.append(image_to_image(hero, strength, model=model, context=context, n=50, seed=seed))
             row(f"noised, strength {strength}, w = {w:g}", sets)
         sets = []
         for hero in heroes:
-            context = F.one_hot(torch.full((len(hero),), SIDE_FACING), 5).float()
-            own = F.one_hot(torch.zeros(len(hero), dtype=torch.long), 5).float()
+            context, own = (class_context(CLASS_NAMES, name, len(hero)) for name in ("side-facing", "hero"))
             noise = encode(hero, model=network, context=own)
             sets.append(
                 sample(ddim_step(), step_pairs(50), len(hero), model=model, x=noise, context=context, **QUIET)[0]
@@ -200,8 +200,9 @@ def measure_enlarging(judge: Judge) -> dict:
     truths, figures = judge.ruler.fresh, {}
     model, upscaler = load_pretrained("model_trained"), Upscaler(load_pretrained(FOLDER / "upscaler.pth"))
 
-    def row(name: str, way: Callable) -> None:
-        sets = [in_parts(way, shrink(x)) for x in truths]
+    smalls = [shrink(x) for x in truths]
+
+    def row(name: str, sets: list[Tensor]) -> None:
         figures[name] = {
             "distance": spread([distance(x, truth) for x, truth in zip(sets, truths, strict=True)]),
             "FSD": judge.fsd(sets),
@@ -211,15 +212,14 @@ def measure_enlarging(judge: Judge) -> dict:
         step = project_on_small(dpm_step(eta), small)
         return sample(step, step_pairs(10), len(small), model=model, seed=seed, **QUIET)[0]
 
-    def trained(small: Tensor, seed: int, eta: float) -> Tensor:
-        how = {"model": upscaler, "context": small_context(small), "seed": seed, **QUIET}
-        return sample(dpm_step(eta), step_pairs(10), len(small), **how)[0]
-
-    row("nearest neighbour", lambda small, seed: enlarge(small))
-    row("bicubic", lambda small, seed: F.interpolate(small, scale_factor=2, mode="bicubic"))
-    for name, way in (("projected", projected), ("trained", trained)):
-        row(f"{name}, η = 0", partial(way, eta=0.0))
-        row(f"{name}, η = ∞", partial(way, eta=math.inf))
+    row("nearest neighbour", [enlarge(small) for small in smalls])
+    row("bicubic", [F.interpolate(small, scale_factor=2, mode="bicubic") for small in smalls])
+    for eta in (0.0, math.inf):
+        pairs = zip(smalls, judge.ruler.seeds, strict=True)
+        row(f"projected, {ETA[eta]}", [projected(small, seed, eta) for small, seed in pairs])
+    contexts = [small_context(small) for small in smalls]
+    for eta in (0.0, math.inf):
+        row(f"trained, {ETA[eta]}", draw_in_ten_steps(judge, upscaler, eta, contexts))
     return figures
 
 
@@ -227,16 +227,17 @@ def measure_cascade(judge: Judge) -> dict:
     """An 8×8 network and the upscaler after it, beside one 16×16 network, of as many seconds of training."""
     networks = {name: load_pretrained(FOLDER / f"{name}.pth") for name in ("unet_8", "unet_16", "upscaler")}
     upscaler, figures = Upscaler(networks["upscaler"]), {}
-    figures["16×16 network"] = judge.by_class(judge.draw_classes(networks["unet_16"]))
-    smalls = judge.draw_classes(networks["unet_8"])
+    figures["16×16 network"] = judge.by_class(draw_in_ten_steps(judge, networks["unet_16"]))
+    smalls = draw_in_ten_steps(judge, networks["unet_8"])
 
-    def up(small: Tensor, seed: int, strength: float = 0.0) -> Tensor:
-        return draw(upscaler, small_context(small, strength, torch.Generator().manual_seed(seed)), seed + 5000)
+    def enlarged(smalls: list[Tensor], strength: float = 0.0) -> list[Tensor]:
+        generator = torch.Generator().manual_seed(0)
+        return draw_in_ten_steps(judge, upscaler, contexts=[small_context(x, strength, generator) for x in smalls])
 
     for strength in (0.0, 0.05, 0.1, 0.2):
-        sets = [in_parts(partial(up, strength=strength), small) for small in smalls]
-        figures[f"cascade, noise in the small picture {strength}"] = judge.by_class(sets)
-    figures["true 8×8 pictures, enlarged"] = {"FSD": judge.fsd([in_parts(up, shrink(x)) for x in judge.ruler.fresh])}
+        figures[f"cascade, noise in the small picture {strength}"] = judge.by_class(enlarged(smalls, strength))
+    true = enlarged([shrink(x) for x in judge.ruler.fresh])
+    figures["true 8×8 pictures, enlarged"] = {"FSD": judge.fsd(true)}
     return figures
 
 
@@ -245,8 +246,8 @@ def measure_guidance(judge: Judge) -> dict:
     plain, network = load_pretrained("model_trained"), load_pretrained("context_model_trained")
     noisy, clean = (load_noisy_classifier(FOLDER / f"{name}_classifier.pth") for name in ("noisy", "clean"))
     # a model, and how many U-Nets it asks at each step
-    models = {f"noisy classifier, w = {w}": (ClassifierGuided(plain, noisy, w), 1) for w in (1, 2, 4, 8)}
-    models["clean classifier, w = 4"] = ClassifierGuided(plain, clean, 4), 1
+    models = {f"noisy classifier, w = {w}": (ClassifierGuided(plain, noisy, w), 1) for w in (1, 4, 16, 40)}
+    models["clean classifier, w = 16"] = ClassifierGuided(plain, clean, 16), 1
     models |= {f"classifier-free, w = {w}": (Guided(network, w), 1 + (w > 1)) for w in (1, 2, 3)}
     models["contexts, and noisy classifier, w = 2"] = ClassifierGuided(network, noisy, 2, both=True), 1
     models["classifier-free, w = 2, and noisy classifier, w = 2"] = (
@@ -256,7 +257,7 @@ def measure_guidance(judge: Judge) -> dict:
     models["autoguidance, w = 3"] = Autoguided(network, load_pretrained("model_8"), 3, (150, 450)), 2
     figures = {}
     for name, (model, asked) in models.items():
-        figures[name] = judge.by_class(judge.draw_classes(model)) | {"networks asked": asked}
+        figures[name] = judge.by_class(draw_in_ten_steps(judge, model)) | {"networks asked": asked}
         print(name, figures[name], flush=True)
     return figures
 
@@ -303,7 +304,7 @@ def main() -> None:
     if unknown := set(args.tables) - set(TABLES):
         parser.error(f"expected tables among {', '.join(TABLES)}, got {', '.join(sorted(unknown))}")
     path = FOLDER / "figures.json"
-    figures, judge = read_json(path) if path.exists() else {}, Judge()
+    figures, judge = read_json(path) if path.exists() else {}, Judge(args.bf16)
     for name in args.tables or TABLES:
         with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
             figures[name] = TABLES[name](judge)

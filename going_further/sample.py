@@ -18,7 +18,7 @@ import argparse
 import io
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 if not __package__:  # started by its path
@@ -62,7 +62,7 @@ LEAST_HEIGHT = 64  # smaller pictures are shown enlarged
 FOLDER = ""  # the ending of a --out that is a folder
 
 
-def class_context(names: list[str], asked: str | None, n: int) -> Tensor | None:
+def class_context(names: Sequence[str], asked: str | None, n: int) -> Tensor | None:
     """One-hot rows (n, classes): the class asked for, by its name or number, or all classes in turn if asked is None.
 
     None for a network without classes.

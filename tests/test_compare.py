@@ -69,7 +69,7 @@ def test_runs_are_made_once_and_the_table_shows_them(images, folder, monkeypatch
     runs = json.loads((folder / "comparison.json").read_text())["runs"]
     assert [run["recipe"]["epochs"] for run in runs] == [2, 2, 1]
     for run in runs:
-        assert run["fsd"].keys() == set(compare.SAMPLERS)
+        assert run["fsd"].keys() == set(compare.SHORT)
         assert all(fsd["mean"] > 0 and fsd["std"] is not None for fsd in run["fsd"].values())
         assert run["images_shown"] == 256 * run["recipe"]["epochs"]
         assert run["made_on"]["device"] in ("cpu", "cuda") and run["seconds"] >= 0
@@ -78,7 +78,7 @@ def test_runs_are_made_once_and_the_table_shows_them(images, folder, monkeypatch
     shipped, predicts_v = (compare.CHANGES[name].words for name in ("shipped", "predicts_v"))
     assert [row[0] for row in rows[2:]] == [shipped, shipped, predicts_v]
     assert [row[1:3] for row in rows[2:]] == [["256", "0"], ["512", "0"], ["512", "0"]]
-    assert rows[2][3] == shown(runs[-1]["fsd"][compare.SAMPLERS[0]])
+    assert rows[2][3] == shown(runs[-1]["fsd"][compare.SHORT[0]])
     # nothing else is left
     assert {path.name for path in folder.rglob("*")} == {"comparison.json", "COMPARISON.md", "runs"}
 
@@ -95,7 +95,7 @@ def test_a_run_that_was_stopped_goes_on(images, folder, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(compare, "measure", stop)
+        patched.setattr(compare, "measure_short", stop)
         with pytest.raises(KeyboardInterrupt):
             run_main(images, monkeypatch, *arguments)
     assert not (folder / "comparison.json").exists()

@@ -301,6 +301,8 @@ def test_each_further_leg_starts_from_the_last_one_with_a_seed_of_its_own(tmp_pa
     monkeypatch.setattr(make_weights, "sprite_tensors", lambda *_: (IMAGES, LABELS))
     monkeypatch.setattr(make_weights, "ContextUnet", lambda channels, _, *rest: du.ContextUnet(channels, 8, *rest))
     monkeypatch.setitem(make_weights.RECIPES, "longer", TINY)
+    monkeypatch.setattr(make_weights, "Ruler", lambda images: images)
+    monkeypatch.setattr(make_weights, "measure_short", lambda ruler, model, bf16: {"DDIM": model.height})
     monkeypatch.setattr(sys, "argv", ["make_weights", "longer"])
     first, further, starts = tmp_path / "model_trained.pth", tmp_path / "model_longer.pth", []
     du.save_weights(du.ContextUnet(3, 8, 5, 16).state_dict(), first)
@@ -309,7 +311,9 @@ def test_each_further_leg_starts_from_the_last_one_with_a_seed_of_its_own(tmp_pa
         starts.append(training.weights_hash(torch.load(path)))
         make_weights.main()
     assert first.read_bytes() == before
-    legs = [leg["recipe"] for leg in make_weights.read_metrics()["longer"]]
+    legs = make_weights.read_metrics()["longer"]
+    assert [leg["fsd"] for leg in legs] == 2 * [{"DDIM": 16}]
+    legs = [leg["recipe"] for leg in legs]
     assert [leg["start"] for leg in legs] == starts and starts[0] != starts[1]
     assert [leg["seed"] for leg in legs] == [1, 2]
     assert {file.name for file in tmp_path.iterdir()} == {first.name, further.name, "metrics.json"}

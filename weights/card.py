@@ -7,6 +7,7 @@ from pathlib import Path
 from diffusion_utilities import CLASS_NAMES
 from support.files import read_json
 from support.tables import pm, table, with_blocks, write_text
+from weights.measure import SHORT
 
 WEIGHTS_DIR = Path(__file__).resolve().parent
 
@@ -45,6 +46,18 @@ def runs(metrics: dict) -> str:
         rows.append([name, len(loss), shown, minutes, some])
     error = "error in epochs 0, 4, 8, 16, 24, 31"
     return table(["run", "epochs", "images shown", "minutes", error], rows)
+
+
+def longer(metrics: dict) -> str:
+    """The legs of further training, one after the other."""
+    images, before = metrics["unconditional"]["images_shown"], metrics["evaluation"]["quality"]
+    rows = [["`model_trained.pth`", f"{images:,}", *(pm(before[name]["fsd"], 1) for name in SHORT)]]
+    for number, leg in enumerate(metrics["longer"], start=1):
+        images += leg["images_shown"]
+        words = f"leg {number}, {leg['recipe']['epochs']} epochs"
+        rows.append([words, f"{images:,}", *(pm(leg["fsd"][name], 1) for name in SHORT)])
+    rows[-1][0] += ": `model_longer.pth`"
+    return table(["after", "images in all", *(f"FSD, {name}" for name in SHORT)], rows)
 
 
 def quality(metrics: dict) -> str:
@@ -151,7 +164,7 @@ def comparison(metrics: dict) -> str:
     return "Short runs that differ from the shipped recipe in one thing each are in [COMPARISON.md](COMPARISON.md)."
 
 
-MADE = (files, runs, quality, goals, copying, context, peers, variants, frontier, comparison)
+MADE = (files, runs, longer, quality, goals, copying, context, peers, variants, frontier, comparison)
 TABLES = {f.__name__: f for f in MADE}
 
 

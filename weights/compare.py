@@ -36,11 +36,10 @@ from support.quality import Ruler
 from support.tables import pm, table, write_text
 from support.training import Recipe, data_hash, uniform_levels
 from weights.make_weights import LABELS, SPRITES, UNCONDITIONAL, train_network
-from weights.measure import AUTOGUIDED, draw_sets
+from weights.measure import SHORT, measure_short
 
 WEIGHTS_DIR = Path(__file__).resolve().parent
 VIEWS = 4  # of each sprite in an epoch: short epochs, so that little is lost where a run is stopped
-SAMPLERS = ("DDIM, 25 steps", "DPM-Solver++, η = ∞, 10 steps")
 MIDDLE = (220, 440)  # the levels at which it is decided what is drawn
 
 
@@ -147,20 +146,13 @@ def compare(name: str, recipe: Recipe, images: Tensor, labels: Tensor, ruler: Ru
     model = change.wrapper(model) if change.wrapper else model
     figures = train_network(run, images, labels, folder, recipe, model=model, **change.ways)
     model.load_state_dict(read_state(folder / f"{run}_trained.pth"))
-    figures = {"name": name} | figures | {"fsd": measure(model, ruler, recipe.bf16), "made_on": made_on(images.device)}
+    figures = (
+        {"name": name} | figures | {"fsd": measure_short(ruler, model, recipe.bf16), "made_on": made_on(images.device)}
+    )
     print(name, figures["fsd"], flush=True)
     record(figures)
     for ending in (".checkpoint", "_trained.pth"):
         (folder / f"{run}{ending}").unlink()
-
-
-def measure(model: torch.nn.Module, ruler: Ruler, bf16: bool) -> dict:
-    """FSD by each sampler, mean and deviation over the ruler's seeds."""
-    figures = {}
-    for name in SAMPLERS:
-        sampler, options = AUTOGUIDED[name]
-        figures[name] = ruler.fsd(draw_sets(ruler, sampler, None, bf16, model=model, **options))
-    return figures
 
 
 def made_on(device: torch.device) -> dict:
@@ -189,13 +181,13 @@ def page(runs: list[dict]) -> str:
             CHANGES[run["name"]].words,
             f"{run['images_shown']:,}",
             run["recipe"]["seed"],
-            *(pm(run["fsd"][sampler], 1) for sampler in SAMPLERS),
+            *(pm(run["fsd"][sampler], 1) for sampler in SHORT),
             f"{run['seconds']:,}",
             16 if run["recipe"]["bf16"] else 32,
         ]
         for run in runs
     ]
-    head = ["what is different", "images", "seed", *(f"FSD, {sampler}" for sampler in SAMPLERS), "seconds", "bits"]
+    head = ["what is different", "images", "seed", *(f"FSD, {sampler}" for sampler in SHORT), "seconds", "bits"]
     return f"{INTRODUCTION}\n{table(head, rows)}\n"
 
 

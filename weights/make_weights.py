@@ -37,6 +37,7 @@ from diffusion_utilities import (
     ContextUnet,
     SpriteClassifier,
     augment,
+    load_pretrained,
     load_sprites,
     perturb_input,
     save_weights,
@@ -52,6 +53,7 @@ from weights.measure import (
     measure_epochs,
     measure_frontier,
     measure_peer,
+    measure_short,
     measure_unconditional,
     measure_where,
 )
@@ -280,6 +282,9 @@ def main() -> None:
             seed = SEED + 1 + len(legs) if run == "longer" else SEED
             recipe = replace(RECIPES[run], bf16=args.bf16, seed=seed)
             figures = train_network(run, images, labels, WEIGHTS_DIR, recipe, start)
+            if run == "longer":
+                longer = load_pretrained(WEIGHTS_DIR / "model_longer.pth", args.device)
+                figures["fsd"] = measure_short(Ruler(images), longer, args.bf16)
         figures |= {"made_on": made_on}
         record(run, [*legs, figures] if run == "longer" else figures)
     if everything or args.evaluate:

@@ -58,6 +58,7 @@ AUTOGUIDED = {
     "DPM-Solver++, η = ∞, 10 steps": (sample_dpm_context, {"n": 10, "eta": math.inf}),
     "DDPM, 500 steps": (sample_ddpm_context, {}),
 }
+SHORT = ("DPM-Solver++, η = ∞, 10 steps", "DDIM, 25 steps")  # with fresh noise, and without
 # the samplers that are swept, each with another one of its kind: without fresh noise, and with
 SWEPT = {
     "DDIM, 25 steps": "DPM-Solver++, 10 steps",
@@ -81,6 +82,15 @@ def draw(sampler: Callable, count: int, seed: int, context: Tensor | None, bf16:
 def draw_sets(ruler: Ruler, sampler: Callable, context: Tensor | None, bf16: bool, **options: object) -> list[Tensor]:
     """Samples for a ruler: a set for each of its seeds, as large as that of its sprites."""
     return [draw(sampler, len(ruler.images), s, context, bf16, **options) for s in ruler.seeds]
+
+
+def measure_short(ruler: Ruler, model: torch.nn.Module, bf16: bool) -> dict:
+    """FSD of a network by each sampler of ``SHORT``: enough to tell networks apart."""
+    figures = {}
+    for name in SHORT:
+        sampler, options = AUTOGUIDED[name]
+        figures[name] = ruler.fsd(draw_sets(ruler, sampler, None, bf16, model=model, **options))
+    return figures
 
 
 def measure_unconditional(ruler: Ruler, bf16: bool) -> dict:

@@ -84,9 +84,3 @@ def test_the_judge_knows_its_own_sprites(monkeypatch):
     assert min(right) > 90 and judge.recognised(x.flip(0), classes, kinds)[1] < 50
     side = x[classes[:, measure_editing.SIDE_FACING] == 1]
     assert judge.turned(side) > 90 and judge.turned(x[classes[:, 2] == 1]) < 10
-
-
-def test_parts_have_seeds_of_their_own():
-    rows = torch.arange(5.0)[:, None]
-    x = measure_editing.in_parts(lambda row, seed: torch.cat([row, torch.full_like(row, seed)], dim=1), rows, size=2)
-    assert x.tolist() == [[0, 0], [1, 0], [2, 2], [3, 2], [4, 4]]
