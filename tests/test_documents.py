@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-from support.tables import with_blocks
+from support.tables import pm, with_blocks
 from tests.benchmarks import report
 from weights import card
 from weights.measure import FRONTIER
@@ -232,6 +232,24 @@ def test_data_card_states_the_accuracy_of_the_classifier():
     data_card = (ROOT / "data" / "README.md").read_text(encoding="utf-8")
     assert f"{classifier['class_accuracy']:.1%} of the classes" in data_card.replace(" %", "%")
     assert f"{classifier['kind_accuracy']:.1%} of the kinds" in data_card.replace(" %", "%")
+
+
+def test_editing_quotes_its_stored_figures():
+    """Each "a ± b" in its prose is a stored figure."""
+    folder = ROOT / "going_further"
+    cells = json.loads((folder / "editing.ipynb").read_text(encoding="utf-8"))["cells"]
+    figures = json.loads((folder / "editing_networks" / "figures.json").read_text(encoding="utf-8"))
+    known = {
+        pm(figure, digits)
+        for rows in figures.values()
+        for row in rows.values()
+        for figure in row.values()
+        if isinstance(figure, dict)
+        for digits in (0, 1, 2)
+    }
+    prose = " ".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    quoted = re.findall(r"[\d.]*\d ± [\d.]*\d", prose)
+    assert len(quoted) >= 3 and set(quoted) <= known
 
 
 def test_runs_were_made_from_the_shipped_sprites():
