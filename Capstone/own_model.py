@@ -152,6 +152,8 @@ def start_network(
         stored, schedule, config = checkpoints.load_model(path, "cpu")
         if config["unet"]["in_channels"] != 3 or not torch.equal(schedule.ab_t, linear_schedule().ab_t):
             raise ValueError(f"expected a network for colours and the labs' noise levels, {path} has others")
+        if checkpoints.objective_of(config) != "noise":
+            raise ValueError(f"expected a network that answers with noise, {path} answers with {config['objective']}")
         names = tuple(config["class_names"])
         unet = config["unet"] | {"n_classes": len(class_names), "height": size}
         own = {"dataset": "custom", "image_size": size, "class_names": list(class_names), "unet": unet}

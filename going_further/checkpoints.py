@@ -2,8 +2,8 @@
 
 A checkpoint is a dictionary of plain values and tensors:
 
-    config      dataset, image_size, timesteps, schedule (its name), class_names, unet (the arguments of UNet),
-                recipe and training (the settings of the run)
+    config      dataset, image_size, timesteps, schedule (its name), objective (what the network answers with),
+                class_names, unet (the arguments of UNet), recipe and training (the settings of the run)
     ema         the averaged weights, which sampling uses
     model       the weights that are being trained             } only while a run may still go on:
     optimizer, scaler, step, epoch, losses                     } :func:`strip` leaves them out
@@ -18,6 +18,7 @@ from torch import Tensor
 
 import support.checks as check
 from diffusion_utilities import NoiseSchedule, default_device, save_weights
+from going_further.predictions import OBJECTIVES, PredictsNoise
 from going_further.schedules import SCHEDULES
 from going_further.unet import UNet
 from support.files import read_checkpoint, without_prefix
@@ -56,6 +57,8 @@ def _problem(state: object) -> str:
             return f"expected {key} as {kind.__name__} in its config, got {config.get(key)!r:.40}"
     if not all(isinstance(name, str) for name in config["class_names"]):
         return f"expected class_names as words, got {config['class_names']!r:.40}"
+    if (objective := objective_of(config)) not in OBJECTIVES:
+        return f"expected an objective out of {', '.join(OBJECTIVES)} in its config, got {objective!r:.40}"
     for key in ("ema", "model"):
         try:
             without_prefix(state.get(key, {}))
@@ -64,10 +67,17 @@ def _problem(state: object) -> str:
     return ""
 
 
+def objective_of(config: dict) -> str:
+    """What the network answers with; before there was a choice, that was the noise."""
+    return config.get("objective", "noise")
+
+
 def load_model(
     path: str | Path, device: torch.device | str | None = None, ema: bool = True
-) -> tuple[UNet, NoiseSchedule, dict]:
+) -> tuple[UNet | PredictsNoise, NoiseSchedule, dict]:
     """A trained network in evaluation mode, the schedule it was trained with, and its config.
+
+    It predicts noise. One that answers with something else comes in a wrapper.
 
     Args:
         path: a checkpoint, whole or stripped.
@@ -88,7 +98,9 @@ def load_model(
     except Exception as error:  # what a file of a newer or changed program holds can fail in any way
         reason = " ".join(str(error).split())[:200]  # in one line
         raise ValueError(f"{path} does not fit this program: {type(error).__name__}: {reason}") from error
-    return net.to(device or default_device()).eval(), schedule, config
+    net = net.to(device or default_device()).eval()
+    objective = objective_of(config)
+    return net if objective == "noise" else OBJECTIVES[objective](net, schedule).eval(), schedule, config
 
 
 def _network(config: dict, weights: dict[str, Tensor]) -> UNet:

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from diffusion_utilities import (
@@ -24,6 +23,7 @@ from diffusion_utilities import (
     predict_x0,
     sample_ddpm_context,
 )
+from going_further.predictions import OBJECTIVES, loss_weights
 
 
 def gaussian_kl(mean1: Tensor, variance1: Tensor, mean2: Tensor, variance2: Tensor) -> Tensor:
@@ -94,19 +94,36 @@ class DenoiseDiffusion:
     """Noise pictures, learn to take the noise away, draw new ones.
 
     Args:
-        net: ``net(x, t, c)`` that predicts noise, t being level / T; c is None where there is no context.
+        net: ``net(x, t, c)``, t being level / T; c is None where there is no context.
         timesteps: T, the number of noise levels.
         schedule: of ``timesteps`` levels; None is the module's linear one.
+        objective: what ``net`` answers with, "noise", "x0", "v" or "flow" (see :mod:`going_further.predictions`).
+        loss_weight: how much an error counts at each level, see :func:`going_further.predictions.loss_weights`.
+
+    Attributes:
+        model: ``net`` as a model that predicts noise.
 
     Raises:
-        ValueError: the schedule has another number of levels.
+        ValueError: the schedule has another number of levels, or words that are not known.
     """
 
-    def __init__(self, net: Callable, timesteps: int = 500, *, schedule: NoiseSchedule | None = None) -> None:
+    def __init__(
+        self,
+        net: Callable,
+        timesteps: int = 500,
+        *,
+        schedule: NoiseSchedule | None = None,
+        objective: str = "noise",
+        loss_weight: str = "own",
+    ) -> None:
         self.net, self.timesteps = net, timesteps
         self.schedule = schedule or linear_schedule(timesteps)
         if self.schedule.timesteps != timesteps:
             raise ValueError(f"expected a schedule of {timesteps} levels, got one of {self.schedule.timesteps}")
+        if objective not in OBJECTIVES:
+            raise ValueError(f"expected an objective out of {', '.join(OBJECTIVES)}, got {objective!r}")
+        self.model = OBJECTIVES[objective](net, self.schedule)
+        self.weights = loss_weights(loss_weight, self.model)  # (T+1,)
         # For the posterior, tables (T+1,) indexed by t like the schedule's, NaN at t = 0, which has no level before it.
         # In float64, from β: 1 - ᾱ_1 from the float32 ᾱ would be wrong in its fourth digit.
         b_t = self.schedule.b_t.double()
@@ -140,7 +157,7 @@ class DenoiseDiffusion:
         on the way; it and the faster samplers take ``model=net, schedule=self.schedule``.
 
         Raises:
-            ValueError: a shape that is not square, a context that does not fit, or a schedule with ᾱ_T = 0.
+            ValueError: a shape that is not square, a context that does not fit, or ᾱ_T = 0 for an answer in noise.
         """
         if len(shape) != 4 or shape[2] != shape[3]:
             raise ValueError(f"expected a shape (n, channels, h, h), got {tuple(shape)}")
@@ -149,7 +166,7 @@ class DenoiseDiffusion:
             context,
             save_rate=self.timesteps,
             guidance=guidance,
-            model=_Sized(self.net, shape),
+            model=_Sized(self.model, shape),
             schedule=self.schedule,
             seed=seed,
             progress=progress,
@@ -187,7 +204,10 @@ class DenoiseDiffusion:
         t: int | Tensor | None = None,
         noise: Tensor | None = None,
     ) -> Tensor:
-        """The simplified loss, E |ε - ε_θ(x_t, t, c)|² at random levels t = 1 … T (DDPM, equation 14); one number.
+        """The error of what the network answers, squared, at random levels t = 1 … T; one number.
+
+        With noise as the answer and all levels alike, as it is unless the two words say otherwise, that is the
+        simplified loss E |ε - ε_θ(x_t, t, c)|² (DDPM, equation 14).
 
         Args:
             xstart: clean pictures (n, channels, h, w).
@@ -198,7 +218,9 @@ class DenoiseDiffusion:
         if t is None:
             t = torch.randint(1, self.timesteps + 1, (len(xstart),), device=xstart.device)
         xt, noise = self.forward_sample(xstart, t, noise)
-        return F.mse_loss(self._pred_noise(xt, t, context), noise)
+        answer = self.model.answer(xt, self._time(xt, t), context)
+        errors = (answer - self.model.target(xstart, noise, t)) ** 2
+        return (_at(self.weights, t, xt) * errors).mean()
 
     @torch.no_grad()
     def bits_per_dim(self, xstart: Tensor, context: Tensor | None = None, *, seed: int | None = None) -> BitsPerDim:
@@ -214,11 +236,11 @@ class DenoiseDiffusion:
             seed: the same number draws the same noise on every device; None continues torch's own random stream.
 
         Raises:
-            ValueError: fewer than 2 levels, or a schedule with ᾱ_T = 0.
+            ValueError: fewer than 2 levels, or ᾱ_T = 0 for an answer in noise.
         """
         if self.timesteps < 2:
             raise ValueError(f"expected at least 2 noise levels, got {self.timesteps}")
-        if self.schedule.ab_t[-1] == 0:
+        if self.schedule.ab_t[-1] == 0 and not hasattr(self.model, "predicts"):
             raise ValueError("the schedule ends at ᾱ_T = 0: from pure noise, predicted noise gives x̂_0 = 0/0")
         generator = None if seed is None else torch.Generator().manual_seed(seed)
         kl = []
@@ -240,7 +262,10 @@ class DenoiseDiffusion:
         return _bits(gaussian_kl(ab_t.sqrt() * xstart, 1 - ab_t, torch.zeros_like(ab_t), torch.ones_like(ab_t)))
 
     def _pred_noise(self, xt: Tensor, t: int | Tensor, context: Tensor | None) -> Tensor:
-        return self.net(xt, torch.as_tensor(t, device=xt.device) / self.timesteps, context)
+        return self.model(xt, self._time(xt, t), context)
+
+    def _time(self, xt: Tensor, t: int | Tensor) -> Tensor:
+        return torch.as_tensor(t, device=xt.device) / self.timesteps
 
 
 def _bits(nats: Tensor) -> Tensor:

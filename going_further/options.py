@@ -8,7 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 DATASETS = ("sprites", "mnist", "cifar10", "custom")
-SCHEDULES = ("linear", "cosine", "sigmoid")
+SCHEDULES = ("linear", "cosine", "sigmoid", "linear-zero", "straight")
+OBJECTIVES = ("noise", "x0", "v", "flow")
+LOSS_WEIGHTS = ("own", "simple", "min-snr", "bound")
+LEVELS = ("uniform", "middle")
 # for each sampler, how many steps where none are asked for; None is all T
 STEPS = {"ddpm": None, "ddim": 50, "dpm++": 10}
 # where none is asked for; ddpm leaves no choice
@@ -113,10 +116,20 @@ def train_parser(description: str | None = None) -> argparse.ArgumentParser:
     _add(
         model,
         "--schedule",
-        f"how noise grows with the level: {', '.join(SCHEDULES)}",
+        f"how noise grows with the level: {', '.join(SCHEDULES)}; the last two end in pure noise, "
+        "which a network that answers with the noise cannot start from",
         choices=SCHEDULES,
         default="linear",
         metavar="NAME",
+    )
+    _add(
+        model,
+        "--objective",
+        "what the network answers with: the noise; x0, the clean picture; v, the two turned by an "
+        "angle; flow, the velocity from picture to noise",
+        choices=OBJECTIVES,
+        default="noise",
+        metavar="KIND",
     )
 
     run = parser.add_argument_group("training")
@@ -151,6 +164,24 @@ def train_parser(description: str | None = None) -> argparse.ArgumentParser:
         "learning rate: the largest, after the warm-up and before the decay",
         type=positive,
         default=1e-3,
+    )
+    _add(
+        run,
+        "--loss-weight",
+        "how much an error counts at each level. own: alike, in what the network answers with; "
+        "simple: alike, in the noise; min-snr: as in the clean picture, but no more than five times the "
+        "noise's share; bound: as in the variational bound",
+        choices=LOSS_WEIGHTS,
+        default="own",
+        metavar="KIND",
+    )
+    _add(
+        run,
+        "--levels",
+        "which levels are trained at: uniform, all alike; middle, the ends seldom",
+        choices=LEVELS,
+        default="uniform",
+        metavar="KIND",
     )
     _add(
         run,

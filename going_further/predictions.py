@@ -1,20 +1,31 @@
-"""Networks that answer with something else than the noise, as models that answer with the noise.
+"""What a network may answer with: the noise, the clean picture, v, or the velocity of a flow.
 
-A network may guess the clean picture x̂_0, or v = √ᾱ ε - √(1-ᾱ) x_0 (Salimans and Ho 2022, arXiv 2202.00512). Each
-implies a noise, so that every sampler, and every wrapper of the module, takes it.
+Each answer implies a noise, so that every sampler, and every wrapper of the module, takes such a network as a model.
+Each is learned from the same noisy pictures; what differs is the target, and how much each level counts.
 
-Both answer in float64. Where nearly nothing of the picture is left, x̂_0 stands in the last digits of the noise. So even
-a schedule that ends at ᾱ_T = 0 works, where the noise alone, being x_T itself, says nothing about the picture: the
-module counts ᾱ_T = 0 as 1e-12.
+    answer      target                       its error, as a multiple of that of x̂_0, squared
+    noise       ε                            SNR
+    x0          x_0                          1
+    v           √ᾱ ε - √(1-ᾱ) x_0            SNR + 1             (Salimans and Ho 2022, arXiv 2202.00512)
+    flow        u = ε - x_0                  (√SNR + 1)²         (Lipman et al. 2022, arXiv 2210.02747; Liu et al. 2022,
+                                                                  arXiv 2209.03003)
+
+with SNR = ᾱ / (1-ᾱ). All four share one wrong x̂_0, so for each level a weight of one is a weight of any other.
+
+All but the first answer in float64. Where nearly nothing of the picture is left, x̂_0 stands in the last digits of the
+noise. So even a schedule that ends at ᾱ_T = 0 works, where the noise alone, being x_T itself, says nothing about the
+picture: the module counts ᾱ_T = 0 as 1e-12.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 from diffusion_utilities import (
+    LEAST_AB,
     ModelWrapper,
     NoiseSchedule,
     ab_at,
@@ -22,7 +33,10 @@ from diffusion_utilities import (
     noise_from_x0,
     to_level,
 )
+from going_further import options
 from support.checks import same_shape
+
+MOST_SNR = 5.0  # of the weight min-snr (Hang et al. 2023, arXiv 2303.09556)
 
 
 def noise_from_v(x: Tensor, t: int | Tensor, v: Tensor, schedule: NoiseSchedule | None = None) -> Tensor:
@@ -41,30 +55,149 @@ def noise_from_v(x: Tensor, t: int | Tensor, v: Tensor, schedule: NoiseSchedule 
     return ab_t.sqrt() * v + (1 - ab_t).sqrt() * x
 
 
-class PredictsX0(ModelWrapper):
-    """A network that answers with x̂_0, as a model that answers with the noise.
+def time_of_flow(ab_t: Tensor) -> Tensor:
+    """The time τ at which the straight way x_τ = (1-τ) x_0 + τ ε is as noisy as x_t: τ = √(1-ᾱ) / (√ᾱ + √(1-ᾱ))."""
+    return (1 - ab_t).sqrt() / (ab_t.sqrt() + (1 - ab_t).sqrt())
+
+
+class PredictsNoise(ModelWrapper):
+    """A network that answers with the noise, as in the labs. The others say how they differ.
 
     Args:
-        model: ``model(x, t, c)`` → x̂_0, shaped like x.
+        model: ``model(x, t, c)`` → its answer, shaped like x.
         schedule: the one that it was trained with; None is the course's.
     """
-
-    predicts = "x0"
 
     def __init__(self, model: Callable, schedule: NoiseSchedule | None = None) -> None:
         super().__init__(model)
         self.schedule = schedule or linear_schedule()
 
     def forward(self, x: Tensor, t: Tensor | float, c: Tensor | None = None) -> Tensor:
-        x0_pred = self.model(x, t, c).double()
+        """The noise in x_t at level t / T."""
+        return self.answer(x, t, c)
+
+    def answer(self, x: Tensor, t: Tensor | float, c: Tensor | None = None) -> Tensor:
+        """What the network itself says."""
+        return self.model(x, t, c)
+
+    def target(self, x0: Tensor, noise: Tensor, t: int | Tensor) -> Tensor:
+        """What it should say about x_t, made of x_0 and ε, at the level t = 1 … T."""
+        return noise
+
+    def error(self, snr: Tensor) -> Tensor:
+        """Its squared error, as a multiple of that of x̂_0."""
+        return snr
+
+
+class PredictsX0(PredictsNoise):
+    """A network that answers with x̂_0, as a model that answers with the noise."""
+
+    predicts = "x0"
+
+    def forward(self, x: Tensor, t: Tensor | float, c: Tensor | None = None) -> Tensor:
+        x0_pred = self.answer(x, t, c).double()
         return noise_from_x0(x.double(), to_level(t, self.schedule), x0_pred, self.schedule)
 
+    def target(self, x0: Tensor, noise: Tensor, t: int | Tensor) -> Tensor:
+        return x0
 
-class PredictsV(PredictsX0):
+    def error(self, snr: Tensor) -> Tensor:
+        return torch.ones_like(snr)
+
+
+class PredictsV(PredictsNoise):
     """The same for a network that answers with v."""
 
     predicts = "v"
 
     def forward(self, x: Tensor, t: Tensor | float, c: Tensor | None = None) -> Tensor:
-        v = self.model(x, t, c).double()
+        v = self.answer(x, t, c).double()
         return noise_from_v(x.double(), to_level(t, self.schedule), v, self.schedule)
+
+    def target(self, x0: Tensor, noise: Tensor, t: int | Tensor) -> Tensor:
+        ab_t = ab_at(self.schedule, t, x0)
+        return ab_t.sqrt() * noise - (1 - ab_t).sqrt() * x0
+
+    def error(self, snr: Tensor) -> Tensor:
+        return snr + 1
+
+
+class PredictsFlow(PredictsNoise):
+    """The same for a network that answers with the velocity u = ε - x_0 on the straight way x_τ = (1-τ) x_0 + τ ε.
+
+    It is asked about x_τ, which is x_t in another size, and told the time τ in (0, 1] in the place of t / T. An Euler
+    step of its flow from τ to τ' is a step of DDIM with η = 0 between the levels that are as noisy. With the schedule
+    ``straight``, τ = t / T.
+    """
+
+    predicts = "flow"
+
+    def forward(self, x: Tensor, t: Tensor | float, c: Tensor | None = None) -> Tensor:
+        x_flow, time = self._straight(x.double(), t)
+        return x_flow + (1 - time) * self.answer(x, t, c).double()
+
+    def answer(self, x: Tensor, t: Tensor | float, c: Tensor | None = None) -> Tensor:
+        x_flow, time = self._straight(x.double(), t)
+        time = time.flatten().to(x) if time.ndim else time.to(x)  # (n, 1, 1, 1) → (n,)
+        return self.model(x_flow.to(x), time, c)
+
+    def target(self, x0: Tensor, noise: Tensor, t: int | Tensor) -> Tensor:
+        return noise - x0
+
+    def error(self, snr: Tensor) -> Tensor:
+        return (snr.sqrt() + 1) ** 2
+
+    def _straight(self, x: Tensor, t: Tensor | float) -> tuple[Tensor, Tensor]:
+        """x_τ = x_t / (√ᾱ + √(1-ᾱ)) and τ, one number or (n, 1, 1, 1)."""
+        ab_t = ab_at(self.schedule, to_level(t, self.schedule), x)
+        return x / (ab_t.sqrt() + (1 - ab_t).sqrt()), time_of_flow(ab_t)
+
+
+OBJECTIVES = dict(zip(options.OBJECTIVES, (PredictsNoise, PredictsX0, PredictsV, PredictsFlow), strict=True))
+
+
+def loss_weights(kind: str, model: PredictsNoise) -> Tensor:
+    """How much the squared error of an answer counts at each level: (T+1,), float32, 0 at t = 0.
+
+    Args:
+        kind: "own" counts all levels alike in what the network answers with. The others do the same to whatever is
+            answered: "simple" counts the error of the noise alike (DDPM, equation 14); "min-snr" is min(SNR, 5) times
+            the error of x̂_0 (Hang et al. 2023); "bound" is the variational bound (DDPM, equation 12): ½ (SNR_(t-1) -
+            SNR_t) times the error of x̂_0, divided by the mean over all levels, so that the learning rate stays.
+            Its first level has no SNR before it; DDPM's variance β̃_2 takes the place.
+
+    Raises:
+        ValueError: another word.
+    """
+    # from β, in float64: 1 - ᾱ_1 from the float32 ᾱ would be wrong in its fourth digit
+    ab_t = (1 - model.schedule.b_t.double()[1:]).cumprod(dim=0).clamp(min=LEAST_AB)
+    snr = ab_t / (1 - ab_t)  # (T,), of the levels 1 … T
+    if kind == "own":
+        return torch.cat([snr.new_zeros(1), torch.ones_like(snr)]).float()
+    if kind == "simple":
+        of_x0 = snr
+    elif kind == "min-snr":
+        of_x0 = snr.clamp(max=MOST_SNR)
+    elif kind == "bound":
+        if len(ab_t) < 2:
+            raise ValueError("expected at least 2 noise levels for the bound, got 1")
+        variance = (1 - ab_t[0]) / (1 - ab_t[1]) * (1 - ab_t[1] / ab_t[0])  # β̃_2
+        of_x0 = torch.cat([0.5 / variance[None], 0.5 * (snr[:-1] - snr[1:])])
+    else:
+        raise ValueError(f"expected a weight out of {', '.join(options.LOSS_WEIGHTS)}, got {kind!r}")
+    weights = of_x0 / model.error(snr)
+    weights = weights / weights.mean() if kind == "bound" else weights
+    return torch.cat([weights.new_zeros(1), weights]).float()
+
+
+def draw_levels(kind: str, n: int, timesteps: int, generator: torch.Generator | None = None) -> Tensor:
+    """n levels of 1 … T, int64: "uniform", or "middle", t/T = sigmoid(N(0, 1)) (Esser et al. 2024, arXiv 2403.03206).
+
+    Raises:
+        ValueError: another word.
+    """
+    if kind == "uniform":
+        return torch.randint(1, timesteps + 1, (n,), generator=generator)
+    if kind == "middle":
+        return (torch.randn(n, generator=generator).sigmoid() * timesteps).ceil().long().clamp(1, timesteps)
+    raise ValueError(f"expected levels out of {', '.join(options.LEVELS)}, got {kind!r}")

@@ -1,4 +1,4 @@
-"""Noise schedules: linear, cosine and sigmoid, each as the module's NoiseSchedule, and the zero-terminal-SNR rescaling.
+"""Noise schedules: linear, cosine, sigmoid and straight, as the module's NoiseSchedule, and the zero-SNR rescaling.
 
 A schedule decides how training and sampling spread their T levels over the way from picture to noise. The signal-to-
 noise ratio of level t is SNR = ᾱ_t / (1-ᾱ_t); :func:`plot` shows schedules side by side, in ᾱ and in log SNR.
@@ -86,8 +86,8 @@ def zero_terminal_snr(schedule: NoiseSchedule) -> NoiseSchedule:
     still tells how bright the picture is.
 
     A network that predicts noise has nothing to say at t = T: there x_T is the noise, and
-    x̂_0 = (x_T - √(1-ᾱ_T) ε) / √ᾱ_T is 0/0. The module's samplers refuse such a schedule. It is
-    for networks that predict v or x_0; for training and for looking at noisy pictures it works as it is.
+    x̂_0 = (x_T - √(1-ᾱ_T) ε) / √ᾱ_T is 0/0. The module's samplers refuse such a schedule then. It is
+    for networks that answer with something else, see predictions.py.
 
     Raises:
         ValueError: the schedule has only one level, which cannot keep its ᾱ and lose it.
@@ -97,6 +97,26 @@ def zero_terminal_snr(schedule: NoiseSchedule) -> NoiseSchedule:
     root = (1 - schedule.b_t[1:].double()).cumprod(dim=0).sqrt()  # (T,), √ᾱ_1 … √ᾱ_T
     root = (root - root[-1]) * root[0] / (root[0] - root[-1])
     ab_t = torch.cat([root.new_ones(1), root**2])
+    return NoiseSchedule.from_betas(1 - ab_t[1:] / ab_t[:-1])
+
+
+def linear_zero(timesteps: int = 500) -> NoiseSchedule:
+    """The linear schedule, rescaled by :func:`zero_terminal_snr`."""
+    return zero_terminal_snr(linear(timesteps))
+
+
+def straight(timesteps: int = 500) -> NoiseSchedule:
+    """The levels of the straight way x_τ = (1-τ) x_0 + τ ε of flow matching, at τ = t/T: √ᾱ_t : √(1-ᾱ_t) = 1-τ : τ.
+
+    ᾱ_t = (1-τ)² / ((1-τ)² + τ²), so ᾱ_T = 0 (Lipman et al. 2022, arXiv 2210.02747, section 4.1; as a schedule of
+    diffusion, Kingma and Gao 2023, arXiv 2303.00848). x_t is x_τ, brought to variance 1.
+
+    Raises:
+        ValueError: ``timesteps`` below 1.
+    """
+    timesteps = check.whole(timesteps, "timesteps", 1, MOST_LEVELS)
+    tau = torch.linspace(0, 1, timesteps + 1, dtype=torch.float64)
+    ab_t = (1 - tau) ** 2 / ((1 - tau) ** 2 + tau**2)
     return NoiseSchedule.from_betas(1 - ab_t[1:] / ab_t[:-1])
 
 
@@ -126,5 +146,5 @@ def plot(schedules: dict[str, NoiseSchedule]) -> Figure:
 
 
 SCHEDULES: dict[str, Callable[..., NoiseSchedule]] = dict(
-    zip(options.SCHEDULES, (linear, cosine, sigmoid), strict=True)
+    zip(options.SCHEDULES, (linear, cosine, sigmoid, linear_zero, straight), strict=True)
 )

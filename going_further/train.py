@@ -1,9 +1,10 @@
-"""Train the U-Net with attention to predict noise.
+"""Train the U-Net with attention to predict noise, or what noise can be computed from.
 
     python going_further/train.py    # on the course's sprites
     python going_further/train.py --dataset mnist --epochs 50 --batch-size 128
     python going_further/train.py --dataset cifar10 --epochs 200 --batch-size 128 --dim 128 --lr 0.0002
     python going_further/train.py --dataset custom --data photos --image-size 64 --timesteps 1000
+    python going_further/train.py --objective flow --schedule straight --levels middle
 
 A run may be stopped at any moment. The same command with --resume goes on where the checkpoint was
 written last, after an epoch or, every ten minutes, within one. On a CPU it ends with the same
@@ -55,6 +56,7 @@ from diffusion_utilities import (
 from going_further import checkpoints, datasets
 from going_further.datasets import ImageData
 from going_further.diffusion import DenoiseDiffusion
+from going_further.predictions import draw_levels
 from going_further.schedules import SCHEDULES
 from going_further.unet import UNet
 from support.cli import errors_in_one_line
@@ -101,6 +103,7 @@ def epoch_batches(
     timesteps: int,
     augmented: Callable,
     g: torch.Generator,
+    levels: str = "uniform",
 ) -> Iterator[Batch]:
     """Every picture once, in a new order, at a random level; the few that would not fill a last batch are left out."""
     order = torch.randperm(len(images), generator=g)
@@ -108,7 +111,7 @@ def epoch_batches(
     for chosen in order[: len(order) - len(order) % batch_size].split(batch_size):
         x = augmented(images[chosen], generator=g)
         c = kit.drop_contexts(rows[chosen], kit.CONTEXT_DROPOUT, g)
-        t = torch.randint(1, timesteps + 1, (batch_size,), generator=g)
+        t = draw_levels(levels, batch_size, timesteps, g)
         noise = torch.randn(x.shape, generator=g)
         yield Batch(x, None if labels is None else c, t, noise)
 
@@ -135,6 +138,11 @@ def make_config(args: argparse.Namespace, data: ImageData, mixed_precision: str)
         )
     if args.dim % GROUPS:
         raise ValueError(f"expected a --dim that is a multiple of {GROUPS}, got {args.dim}")
+    if args.objective == "noise" and SCHEDULES[args.schedule](args.timesteps).ends_at_zero:
+        raise ValueError(
+            f"expected an --objective x0, v or flow with --schedule {args.schedule}, which ends in pure noise: "
+            "there the noise says nothing about the picture"
+        )
     classes = data.class_names if len(data.class_names) > 1 else ()  # one class says nothing
     unet = {
         "in_channels": channels,
@@ -163,6 +171,8 @@ def make_config(args: argparse.Namespace, data: ImageData, mixed_precision: str)
         "mixed_precision": mixed_precision,
         "accumulate": args.accumulate,
         "augment": args.augment,
+        "loss_weight": args.loss_weight,
+        "levels": args.levels,
         "pictures": len(data.images),
     }
     return {
@@ -170,6 +180,7 @@ def make_config(args: argparse.Namespace, data: ImageData, mixed_precision: str)
         "image_size": height,
         "timesteps": args.timesteps,
         "schedule": args.schedule,
+        "objective": args.objective,
         "class_names": list(classes),
         "unet": unet,
         "recipe": recipe.as_dict(),
@@ -223,15 +234,16 @@ class Trainer:
         self.ema = copy.deepcopy(self.net).requires_grad_(False).to(accelerator.device).eval()
         optimizer = torch.optim.Adam(self.net.parameters(), lr=self.recipe.rate)
         # self.net stays the bare network
-        network, self.optimizer = accelerator.prepare(self.net, optimizer)
-        self.network, self.denoiser = (
-            network,
-            DenoiseDiffusion(network, config["timesteps"], schedule=self.schedule),
-        )
+        self.network, self.optimizer = accelerator.prepare(self.net, optimizer)
+        self.denoiser, self.averaged = self._denoiser(self.network), self._denoiser(self.ema)
         self.step, self.losses = 0, []  # losses: (training, validation) of each finished epoch
         self.part = 0.0  # of an epoch that is not finished, the sum of the training losses so far
         self.saved, self.saved_at = "", 0.0  # what the checkpoint is of, "" if there is none; when
         self.writer = None
+
+    def _denoiser(self, network: torch.nn.Module) -> DenoiseDiffusion:
+        how = {"objective": self.config["objective"], "loss_weight": self.config["training"]["loss_weight"]}
+        return DenoiseDiffusion(network, self.config["timesteps"], schedule=self.schedule, **how)
 
     def _split(self, data: ImageData) -> None:
         """Put the held-out pictures aside, with noise and levels that stay the same for the whole run."""
@@ -256,7 +268,10 @@ class Trainer:
         Raises:
             FileNotFoundError, ValueError: no checkpoint, a damaged one, or one of another network.
         """
-        weights = checkpoints.read(path)["ema"]
+        state = checkpoints.read(path)
+        weights, then = state["ema"], checkpoints.objective_of(state["config"])
+        if then != self.config["objective"]:
+            raise ValueError(f"{path} answers with {then}, not with {self.config['objective']}: see --objective")
         try:
             self.net.load_state_dict(weights)
             self.ema.load_state_dict(weights)
@@ -281,7 +296,9 @@ class Trainer:
             raise ValueError(f"{self.checkpoint} does not say how to go on: {reason}") from None
 
     def _go_on_from(self, state: dict) -> None:
-        then, now = _flat(state["config"]), _flat(self.config)
+        # older checkpoints are of runs that had no choice
+        then, now = {"objective": "noise", "loss_weight": "own", "levels": "uniform"}, _flat(self.config)
+        then |= _flat(state["config"])
         longer = now["epochs"] > then.get("epochs", math.inf) == state.get("epoch")
         if longer:  # a finished run
             then |= {"epochs": now["epochs"], "warmup_steps": now["warmup_steps"]}
@@ -377,7 +394,8 @@ class Trainer:
         augmented = (
             augmentation(self.config["dataset"]) if self.config["training"]["augment"] else lambda x, generator: x
         )
-        batches = epoch_batches(self.images, self.labels, recipe.batch_size, self.config["timesteps"], augmented, g)
+        rest = (self.config["timesteps"], augmented, g, self.config["training"]["levels"])
+        batches = epoch_batches(self.images, self.labels, recipe.batch_size, *rest)
         done = self.step - (epoch - 1) * self.epoch_steps  # their batches are drawn and left out
         logged, pending = done, []  # how many steps the sum of the losses is of; the losses since
         for i, batch in itertools.islice(enumerate(batches, start=1), done, None):
@@ -424,11 +442,10 @@ class Trainer:
     @torch.no_grad()
     def validation_loss(self) -> float:
         """The loss of the averaged weights on the held-out pictures. Every process measures all of it: it is short."""
-        denoiser = DenoiseDiffusion(self.ema, self.config["timesteps"], schedule=self.schedule)
         n, total = len(self.held_out.x), 0.0
         for start in range(0, n, self.share):
             x, c, t, noise = self.held_out.share(slice(start, start + self.share), self.accelerator.device)
-            total += denoiser.loss(x, c, t=t, noise=noise).item() * len(x)
+            total += self.averaged.loss(x, c, t=t, noise=noise).item() * len(x)
         return total / n
 
     def check_finite(self, loss: float) -> None:
@@ -447,7 +464,7 @@ class Trainer:
         columns = min(n_classes, 10) or SAMPLE_ROWS
         n = columns * SAMPLE_ROWS
         context = torch.eye(n_classes)[torch.arange(n) % columns] if n_classes else None
-        steps, net = min(SAMPLE_STEPS, self.config["timesteps"]), Clipped(self.ema, self.schedule)
+        steps, net = min(SAMPLE_STEPS, self.config["timesteps"]), Clipped(self.averaged.model, self.schedule)
         samples, _ = sample_dpm_context(
             n,
             context,

@@ -118,6 +118,14 @@ def test_other_starts_are_refused(tmp_path):
         start_network(tmp_path / "text.pth", NAMES, 16)
 
 
+def test_a_network_that_answers_with_something_else_is_refused(tmp_path):
+    state = checkpoints.read(own_model.ROOT / "going_further/sprites_unet.pt")
+    state["config"]["objective"] = "v"
+    du.save_weights(state, tmp_path / "v.pt")
+    with pytest.raises(ValueError, match=r"expected a network that answers with noise, .*v\.pt answers with v"):
+        start_network(tmp_path / "v.pt", NAMES, 16)
+
+
 def test_random_weights_follow_the_seed(small):
     one, other = (start_network(None, NAMES, 16, seed)[0].state_dict()["out.3.weight"] for seed in (0, 1))
     assert not torch.equal(one, other)

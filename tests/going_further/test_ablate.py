@@ -193,7 +193,7 @@ def test_readme_says_what_the_stored_results_say():
 # ----------------------------------------------------------------------------------------- clipping
 
 
-@pytest.mark.parametrize("name", SCHEDULES)
+@pytest.mark.parametrize("name", ["linear", "cosine", "sigmoid"])
 def test_clipped_guess_lies_in_the_range_and_is_the_clip_of_the_networks_own(name, make_model):
     schedule, model = SCHEDULES[name](50), make_model()
     clipped = Clipped(model, schedule)

@@ -8,6 +8,7 @@ import torch
 
 import diffusion_utilities as du
 from going_further import checkpoints
+from going_further.predictions import OBJECTIVES
 from going_further.unet import UNet
 
 UNET = {
@@ -88,6 +89,24 @@ def test_stripped_checkpoint_is_smaller_and_loads_the_same(saved, tmp_path):
 def test_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"no checkpoint at .*nope\.pt"):
         checkpoints.load_model(tmp_path / "nope.pt")
+
+
+@pytest.mark.parametrize("objective", ["x0", "v", "flow"])
+def test_a_network_that_answers_with_something_else_comes_as_a_model_of_noise(tmp_path, objective):
+    state = make_state()
+    state["config"] |= {"objective": objective, "schedule": "straight"}
+    torch.save(state, tmp_path / "other.pt")
+    net, schedule, _ = checkpoints.load_model(tmp_path / "other.pt", "cpu")
+    assert isinstance(net, OBJECTIVES[objective]) and net.predicts == objective
+    assert net.schedule is schedule and schedule.ends_at_zero and not net.training
+
+
+def test_an_answer_that_is_not_known(tmp_path):
+    state = make_state()
+    state["config"] |= {"objective": "score"}
+    torch.save(state, tmp_path / "other.pt")
+    with pytest.raises(ValueError, match="expected an objective out of noise, x0, v, flow in its config, got 'score'"):
+        checkpoints.load_model(tmp_path / "other.pt")
 
 
 @pytest.mark.parametrize("share", [0, 0.5, 0.99])
@@ -189,7 +208,7 @@ def test_contents_of_the_wrong_type(tmp_path, key, value, message):
         {"timesteps": 10**9},  # each of these would take gigabytes
         {"unet": UNET | {"dim": 2**17}},
         {"unet": UNET | {"n_blocks": 10**9}},
-        {"schedule": "straight"},
+        {"schedule": "curved"},
         {"timesteps": -1},
         {"unet": UNET | {"dim": 16}},
         {"unet": UNET | {"heads": 4}},

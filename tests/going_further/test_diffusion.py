@@ -20,6 +20,11 @@ AB = np.cumprod(1 - BETA)
 BETA_TILDE = np.concatenate([[np.nan], BETA[1:] * (1 - AB[:-1]) / (1 - AB[1:])])
 
 
+def nothing(x, t, c):
+    """A network, where none is asked."""
+    raise AssertionError
+
+
 def diffusion(net):
     return DenoiseDiffusion(net, T, schedule=SCHEDULE)
 
@@ -69,7 +74,7 @@ def small_net(**changes):
 
 def test_forward_sample_gives_the_noised_picture_and_its_noise():
     xstart = torch.randn(3, 3, 8, 8)
-    xt, noise = diffusion(None).forward_sample(xstart, torch.tensor([0, 7, T]))
+    xt, noise = diffusion(nothing).forward_sample(xstart, torch.tensor([0, 7, T]))
     for i, t in enumerate([0, 7, T]):
         expected = math.sqrt(AB[t]) * xstart[i] + math.sqrt(1 - AB[t]) * noise[i]
         torch.testing.assert_close(xt[i], expected, rtol=1e-5, atol=1e-6)
@@ -77,7 +82,7 @@ def test_forward_sample_gives_the_noised_picture_and_its_noise():
 
 def test_forward_sample_draws_fresh_standard_noise_unless_it_is_given():
     """196,608 numbers know their mean to 0.0023 and their variance to 0.0032; five of each."""
-    denoiser, xstart = diffusion(None), torch.ones(16, 3, 64, 64)
+    denoiser, xstart = diffusion(nothing), torch.ones(16, 3, 64, 64)
     xt, noise = denoiser.forward_sample(xstart, 10)
     assert noise.mean().item() == pytest.approx(0, abs=0.0115) and noise.var().item() == pytest.approx(1, abs=0.016)
     assert not torch.equal(noise, denoiser.forward_sample(xstart, 10)[1])
@@ -86,11 +91,11 @@ def test_forward_sample_draws_fresh_standard_noise_unless_it_is_given():
 
 
 def test_the_schedule_is_linear_unless_another_of_the_same_length_is_given():
-    assert torch.equal(DenoiseDiffusion(None).schedule.ab_t, du.linear_schedule().ab_t)
-    assert torch.equal(DenoiseDiffusion(None, 1000).schedule.ab_t, du.linear_schedule(1000).ab_t)
-    assert diffusion(None).schedule is SCHEDULE
+    assert torch.equal(DenoiseDiffusion(nothing).schedule.ab_t, du.linear_schedule().ab_t)
+    assert torch.equal(DenoiseDiffusion(nothing, 1000).schedule.ab_t, du.linear_schedule(1000).ab_t)
+    assert diffusion(nothing).schedule is SCHEDULE
     with pytest.raises(ValueError, match="schedule of 10 levels, got one of 20"):
-        DenoiseDiffusion(None, 10, schedule=SCHEDULE)
+        DenoiseDiffusion(nothing, 10, schedule=SCHEDULE)
 
 
 # ------------------------------------------------------------------------------------------ reverse
@@ -143,7 +148,7 @@ def test_zero_terminal_snr_trains_but_does_not_go_back():
 def test_posterior_is_what_bayes_rule_gives(t):
     """Product of N(√ᾱ_(t-1) x_0, 1-ᾱ_(t-1)), known before x_t, and of x_t's N(√α_t x_(t-1), β_t): precisions add."""
     xstart, xt = torch.randn(2, 3, 4, 4), torch.randn(2, 3, 4, 4)
-    mean, variance = diffusion(None).posterior(xstart, xt, t)
+    mean, variance = diffusion(nothing).posterior(xstart, xt, t)
     before, seen = 1 / (1 - AB[t - 1]), (1 - BETA[t]) / BETA[t]
     assert variance.item() == pytest.approx(1 / (before + seen), rel=1e-6)
     expected = before * math.sqrt(AB[t - 1]) * xstart + seen / math.sqrt(1 - BETA[t]) * xt
@@ -152,14 +157,14 @@ def test_posterior_is_what_bayes_rule_gives(t):
 
 def test_posterior_of_the_first_level_is_the_clean_picture():
     xstart, xt = torch.randn(2, 3, 4, 4), torch.randn(2, 3, 4, 4)
-    mean, variance = diffusion(None).posterior(xstart, xt, 1)
+    mean, variance = diffusion(nothing).posterior(xstart, xt, 1)
     torch.testing.assert_close(mean, xstart)
     assert variance == 0
 
 
 def test_posterior_of_the_labs_schedule_is_exact_at_its_smallest_steps():
     """1 - ᾱ_2 = 2.4e-4 from a float32 ᾱ_2 is off by 1e-4 of itself; from β it is not."""
-    mean, variance = DenoiseDiffusion(None).posterior(torch.ones(1, 1, 1, 1), torch.zeros(1, 1, 1, 1), 2)
+    mean, variance = DenoiseDiffusion(nothing).posterior(torch.ones(1, 1, 1, 1), torch.zeros(1, 1, 1, 1), 2)
     beta = np.linspace(1e-4, 0.02, 500)[:2]
     left = 1 - (1 - beta[0]) * (1 - beta[1])
     assert mean.item() == pytest.approx(math.sqrt(1 - beta[0]) * beta[1] / left, rel=1e-6)
@@ -167,7 +172,7 @@ def test_posterior_of_the_labs_schedule_is_exact_at_its_smallest_steps():
 
 
 def test_posterior_takes_a_level_for_each_picture():
-    denoiser, xstart, xt = diffusion(None), torch.randn(3, 1, 4, 4), torch.randn(3, 1, 4, 4)
+    denoiser, xstart, xt = diffusion(nothing), torch.randn(3, 1, 4, 4), torch.randn(3, 1, 4, 4)
     levels = [1, 7, T]
     mean, variance = denoiser.posterior(xstart, xt, torch.tensor(levels))
     assert variance.shape == (3, 1, 1, 1)
@@ -180,7 +185,7 @@ def test_posterior_takes_a_level_for_each_picture():
 @pytest.mark.parametrize("t", [0, T + 1, torch.tensor([3, 0])], ids=str)
 def test_posterior_refuses_levels_that_are_not_there(t):
     with pytest.raises(ValueError, match="noise level.* from"):
-        diffusion(None).posterior(torch.zeros(2, 1, 1, 1), torch.zeros(2, 1, 1, 1), t)
+        diffusion(nothing).posterior(torch.zeros(2, 1, 1, 1), torch.zeros(2, 1, 1, 1), t)
 
 
 # ---------------------------------------------------------------------------------- simplified loss

@@ -1,4 +1,4 @@
-"""Networks that predict x̂_0 or v, on Gaussian data whose perfect answers are known, also where ᾱ_T = 0."""
+"""Networks that predict x̂_0, v or a velocity, on Gaussian data whose answers are known, also where ᾱ_T = 0."""
 
 import math
 
@@ -17,8 +17,17 @@ from diffusion_utilities import (
     sample,
     step_pairs,
 )
-from going_further.predictions import PredictsV, PredictsX0
-from going_further.schedules import zero_terminal_snr
+from going_further.diffusion import DenoiseDiffusion, gaussian_kl
+from going_further.predictions import (
+    OBJECTIVES,
+    PredictsFlow,
+    PredictsV,
+    PredictsX0,
+    draw_levels,
+    loss_weights,
+    time_of_flow,
+)
+from going_further.schedules import straight, zero_terminal_snr
 
 T = 60
 PLAIN = linear_schedule(T, 1e-3, 0.15)
@@ -58,6 +67,17 @@ def perfect_v(schedule):
     return model
 
 
+def perfect_flow(schedule):
+    """E[ε - x_0 | x_τ], from a regression on x_τ = (1-τ) x_0 + τ ε; no noise schedule comes into it."""
+
+    def model(x, tau, c=None):
+        x, tau = x.double(), torch.as_tensor(tau).double()
+        variance = (1 - tau) ** 2 * S**2 + tau**2
+        return (tau - (1 - tau) * S**2) / variance * (x - (1 - tau) * M) - M
+
+    return model
+
+
 def draw(model, name, schedule, **options):
     make, _, n = STEPS[name]
     return sample(
@@ -75,6 +95,7 @@ def draw(model, name, schedule, **options):
 MODELS = {
     "x0": lambda schedule: PredictsX0(perfect_x0(schedule), schedule),
     "v": lambda schedule: PredictsV(perfect_v(schedule), schedule),
+    "flow": lambda schedule: PredictsFlow(perfect_flow(schedule), schedule),
 }
 
 
@@ -202,3 +223,175 @@ def test_wrappers_around_them_work_from_nothing_too(kind):
     inside = plain.abs() < 0.9
     assert inside.float().mean() > 0.8 and clipped.abs().max() <= 1 + 1e-5
     torch.testing.assert_close(clipped[inside], plain[inside], atol=1e-4, rtol=0)
+
+
+PERFECT = {"noise": exact_denoiser, "x0": perfect_x0, "v": perfect_v, "flow": perfect_flow}
+
+
+def perfect(name, schedule):
+    return exact_denoiser(M, S, schedule) if name == "noise" else PERFECT[name](schedule)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_no_answer_has_a_smaller_loss_than_the_perfect_one(name):
+    """So the target, what the network is shown and what it is told belong together."""
+    generator = torch.Generator().manual_seed(0)
+    x0 = M + S * torch.randn(20_000, 1, 1, 1, generator=generator)
+    noise, t = torch.randn(x0.shape, generator=generator), torch.randint(1, T + 1, (len(x0),), generator=generator)
+    model = perfect(name, PLAIN)
+
+    def one_by_one(x, level, c):  # the perfect ones take one level at a time
+        levels, answer = level.flatten(), torch.empty_like(x)
+        for value in levels.unique():
+            answer[levels == value] = model(x[levels == value], value).to(x)
+        return answer
+
+    def loss(factor, shift):
+        def network(x, t, c):
+            return factor * one_by_one(x, t, c) + shift
+
+        diffusion = DenoiseDiffusion(network, T, schedule=PLAIN, objective=name)
+        return diffusion.loss(x0, t=t, noise=noise).item()
+
+    best = loss(1.0, 0.0)
+    for factor, shift in ((0.9, 0.0), (1.1, 0.0), (1.0, 0.1), (1.0, -0.1)):
+        assert loss(factor, shift) > best
+
+
+@pytest.mark.parametrize("name", ["noise", "x0", "v", "flow"])
+def test_the_target_is_what_leads_back_to_the_noise(name):
+    x0, noise, t = torch.randn(5, 3, 4, 4), torch.randn(5, 3, 4, 4), torch.tensor([1, 7, 20, 45, T])
+    objective = OBJECTIVES[name](lambda x, t, c: objective.target(x0, noise, levels), PLAIN)
+    levels = t
+    xt = PLAIN.ab_t[t].sqrt()[:, None, None, None] * x0 + (1 - PLAIN.ab_t[t]).sqrt()[:, None, None, None] * noise
+    torch.testing.assert_close(objective(xt, t / T).float(), noise, atol=2e-4, rtol=1e-4)
+
+
+def test_the_flow_is_asked_about_the_straight_way():
+    x0, noise, t = torch.randn(3, 3, 4, 4), torch.randn(3, 3, 4, 4), torch.tensor([1, 30, T])
+    asked = []
+
+    def network(x, tau, c):
+        asked.append((x, tau))
+        return torch.zeros_like(x)
+
+    DenoiseDiffusion(network, T, schedule=PLAIN, objective="flow").loss(x0, t=t, noise=noise)
+    x, tau = asked[0]
+    assert tau.shape == (3,) and ((tau > 0) & (tau < 1)).all()
+    straight_way = (1 - tau)[:, None, None, None] * x0 + tau[:, None, None, None] * noise
+    torch.testing.assert_close(x, straight_way, atol=1e-5, rtol=1e-5)
+
+
+def test_on_the_straight_schedule_the_time_is_the_level():
+    schedule = straight(T)
+    torch.testing.assert_close(
+        time_of_flow(schedule.ab_t.double()), torch.arange(T + 1).double() / T, atol=2e-4, rtol=0
+    )
+    assert schedule.ends_at_zero
+
+
+def test_an_euler_step_of_the_flow_is_a_step_of_ddim():
+    """One network, read both ways: as a flow on the straight way, and as diffusion by the module's loop."""
+    schedule, n = straight(500), 10
+
+    def network(x, tau, c=None):
+        return torch.tanh(x) * (1 + torch.as_tensor(tau).to(x)) - 0.3
+
+    start = torch.randn(6, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    x = start.double()
+    for i in range(n, 0, -1):  # dx/dτ = u, from τ = 1 to 0
+        x = x - network(x, torch.tensor(i / n)) / n
+    model = PredictsFlow(network, schedule)
+    how = {"model": model, "schedule": schedule, "x": start, "progress": False, "save_rate": None}
+    found, _ = sample(ddim_step(0.0, schedule), step_pairs(n), 6, **how)
+    torch.testing.assert_close(found.double(), x, atol=1e-4, rtol=1e-4)
+
+
+def test_euler_steps_of_the_flow_are_those_of_diffusers():
+    diffusers = pytest.importorskip("diffusers")
+    schedule, n = straight(500), 10
+    theirs = diffusers.FlowMatchEulerDiscreteScheduler(num_train_timesteps=500)
+    theirs.set_timesteps(sigmas=[i / n for i in range(n, 0, -1)])
+    start = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+
+    def network(x, tau, c=None):
+        return torch.sin(2 * x) + torch.as_tensor(tau).to(x)
+
+    x = start
+    for timestep in theirs.timesteps:
+        x = theirs.step(network(x, timestep / 500), timestep, x).prev_sample
+    how = {"schedule": schedule, "x": start, "progress": False, "save_rate": None}
+    found, _ = sample(ddim_step(0.0, schedule), step_pairs(n), 4, model=PredictsFlow(network, schedule), **how)
+    torch.testing.assert_close(found, x, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("kind", ["simple", "min-snr", "bound"])
+def test_a_weight_means_the_same_whatever_is_answered(kind, name):
+    """The same wrong x̂_0, said in four ways, costs the same, up to one factor for the bound."""
+    x0, noise, wrong = (torch.randn(T - 1, 1, 4, 4).double() for _ in range(3))
+    t = torch.arange(2, T + 1)
+    ab = PLAIN.ab_t.double()[t][:, None, None, None]
+    xt = ab.sqrt() * x0 + (1 - ab).sqrt() * noise
+    implied = (xt - ab.sqrt() * wrong) / (1 - ab).sqrt()  # the noise of who believes in the wrong picture
+
+    def costs(name):
+        objective = OBJECTIVES[name](lambda x, t, c: x, PLAIN)
+        error = (objective.target(wrong, implied, t) - objective.target(x0, noise, t)) ** 2
+        return loss_weights(kind, objective)[t].double() * error.mean(dim=(1, 2, 3))
+
+    found, expected = costs(name), costs("x0")
+    if kind == "bound":
+        found, expected = found / found.sum(), expected / expected.sum()
+    torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-9)
+
+
+def test_simple_is_the_noise_alike_and_min_snr_at_most_five():
+    noise, x0 = (OBJECTIVES[name](lambda x, t, c: x, PLAIN) for name in ("noise", "x0"))
+    snr = PLAIN.ab_t[1:] / (1 - PLAIN.ab_t[1:])
+    assert loss_weights("simple", noise).tolist() == [0.0] + [1.0] * T
+    torch.testing.assert_close(loss_weights("min-snr", x0)[1:], snr.clamp(max=5), rtol=2e-4, atol=0)
+    assert loss_weights("own", x0).tolist() == [0.0] + [1.0] * T
+
+
+def test_the_bound_weighs_as_the_divergence_does():
+    """Beside the KL divergence of the two steps back, which is reckoned without any SNR."""
+    diffusion = DenoiseDiffusion(lambda x, t, c: x, T, schedule=PLAIN)
+    x0, wrong, xt = (torch.randn(1, 1, 1, 1) for _ in range(3))
+    kl = []
+    for t in range(2, T + 1):
+        mean, variance = diffusion.posterior(x0, xt, t)
+        kl.append(gaussian_kl(mean, variance, diffusion.posterior(wrong, xt, t)[0], variance).item())
+    weights = loss_weights("bound", OBJECTIVES["x0"](lambda x, t, c: x, PLAIN))[2:].double()
+    kl = torch.tensor(kl).double()
+    torch.testing.assert_close(weights / weights.sum(), kl / kl.sum(), rtol=5e-3, atol=1e-6)
+    noise = loss_weights("bound", OBJECTIVES["noise"](lambda x, t, c: x, PLAIN))
+    assert noise[1:].mean().item() == pytest.approx(1, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["x0", "v", "flow"])
+@pytest.mark.parametrize("kind", ["own", "simple", "min-snr", "bound"])
+def test_weights_are_finite_where_nothing_is_left(kind, name):
+    weights = loss_weights(kind, OBJECTIVES[name](lambda x, t, c: x, ZERO))
+    assert weights.isfinite().all() and (weights >= 0).all()
+
+
+def test_levels_are_drawn_from_one_to_the_last():
+    generator = torch.Generator().manual_seed(0)
+    for kind in ("uniform", "middle"):
+        t = draw_levels(kind, 50_000, 10, generator)
+        assert t.dtype == torch.int64 and set(t.tolist()) == set(range(1, 11))
+    middle = draw_levels("middle", 50_000, 500, generator)
+    assert (middle > 250).float().mean().item() == pytest.approx(0.5, abs=0.01)
+    # sigmoid(1) = 0.731, and a normal number is below 1 in 84.1 of 100 cases
+    assert (middle <= 0.731 * 500).float().mean().item() == pytest.approx(0.841, abs=0.01)
+
+
+def test_words_that_are_not_known():
+    model = OBJECTIVES["x0"](lambda x, t, c: x, PLAIN)
+    with pytest.raises(ValueError, match="expected a weight out of own, simple, min-snr, bound, got 'snr'"):
+        loss_weights("snr", model)
+    with pytest.raises(ValueError, match="expected levels out of uniform, middle, got 'high'"):
+        draw_levels("high", 3, 10)
+    with pytest.raises(ValueError, match="expected an objective out of noise, x0, v, flow, got 'eps'"):
+        DenoiseDiffusion(model, objective="eps")

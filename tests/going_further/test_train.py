@@ -637,3 +637,58 @@ def test_grey_digits_of_ten_classes(tmp_path, monkeypatch):
     with Image.open(tmp_path / "out" / "samples" / "epoch_0001.png") as grid:
         assert grid.size == (10 * 29 + 1, 4 * 29 + 1)
     assert checkpoints.load_model(tmp_path / "out" / "model.pt", "cpu")[0].in_channels == 1
+
+
+FLOW = ("--objective", "flow", "--schedule", "straight", "--levels", "middle", "--loss-weight", "min-snr")
+
+
+@pytest.fixture(scope="module")
+def flow(pictures, tmp_path_factory):
+    """A run whose network answers with a velocity."""
+    out = tmp_path_factory.mktemp("runs") / "flow"
+    return out, run(pictures, out, *FLOW)
+
+
+def test_a_flow_is_trained_kept_and_drawn(flow):
+    out, state = flow
+    config = state["config"]
+    assert config["objective"] == "flow" and config["training"]["loss_weight"] == "min-snr"
+    net, schedule, _ = checkpoints.load_model(out / "model.pt", "cpu")
+    assert net.predicts == "flow" and schedule.ends_at_zero
+    assert (out / "samples" / "epoch_0003.png").exists()
+    how = {"model": Clipped(net, schedule), "schedule": schedule, "seed": 0, "progress": False}
+    samples, _ = du.sample_dpm_context(4, torch.eye(2).repeat(2, 1), 10, eta=math.inf, **how)
+    assert samples.isfinite().all() and samples.std() > 0.05
+
+
+def test_a_flow_learns(pictures, tmp_path):
+    more = ("--epochs", 30, "--lr", 3e-3, "--objective", "flow", "--schedule", "straight")
+    losses = [loss for loss, _ in run(pictures, tmp_path / "out", *more)["losses"]]
+    assert min(losses[-5:]) < 0.6 * losses[0]  # pictures of one colour: velocities of 1.2 in square at the start
+
+
+def test_a_flow_goes_on_exactly(pictures, flow, tmp_path, monkeypatch):
+    stop_at_step(monkeypatch, 6, KeyboardInterrupt())
+    with pytest.raises(SystemExit):
+        train.main(command(pictures, tmp_path / "out", *FLOW))
+    monkeypatch.undo()
+    AcceleratorState._reset_state(True)
+    state = run(pictures, tmp_path / "out", *FLOW, "--resume")
+    check_equal(state, flow[1])
+
+
+def test_answers_do_not_mix(pictures, whole, flow, tmp_path, capsys):
+    text = error_of(command(pictures, flow[0], "--resume", *FLOW[2:]), capsys)
+    assert "expected an --objective x0, v or flow with --schedule straight, which ends in pure noise" in text
+    text = error_of(command(pictures, flow[0], "--resume", "--objective", "v", *FLOW[2:]), capsys)
+    assert "is of another run: objective was 'flow', is now 'v'" in text
+    text = error_of(command(pictures, tmp_path / "new", "--start", whole[0] / "model.pt", *FLOW), capsys)
+    assert "answers with noise, not with flow: see --objective" in text
+
+
+def test_runs_from_before_there_was_a_choice_go_on(pictures, whole, tmp_path):
+    shutil.copytree(whole[0], tmp_path / "old")
+    state = checkpoints.read(tmp_path / "old" / "checkpoint.pt")
+    del state["config"]["objective"], state["config"]["training"]["loss_weight"], state["config"]["training"]["levels"]
+    torch.save(state, tmp_path / "old" / "checkpoint.pt")
+    assert run(pictures, tmp_path / "old", "--resume", "--epochs", 4)["epoch"] == 4
