@@ -8,6 +8,7 @@ known; a network that is told something of its own for each picture takes it as 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 
 import torch
@@ -141,15 +142,18 @@ def noise_further(x: Tensor, t: int, t_up: int, noise: Tensor, schedule: NoiseSc
     return share.sqrt() * x + (1 - share).sqrt() * noise
 
 
-def repeated(pairs: list[tuple[int, int]], jump: int = 1, rounds: int = 1) -> list[tuple[int, int]]:
-    """Pairs in blocks of ``jump``, each block ``rounds`` times.
+def repeated(
+    pairs: list[tuple[int, int]], jump: int = 1, rounds: int = 1, between: tuple[float, float] = (0, math.inf)
+) -> list[tuple[int, int]]:
+    """Pairs in blocks of ``jump``, each block ``rounds`` times if the level it begins at lies in ``between``.
 
     ``repeated(step_pairs(4), 2, 2)`` goes 500 → 375 → 250, again 500 → 375 → 250, then 250 → 125 → 0 twice.
     """
     check.whole(jump, "jump", 1)
     check.whole(rounds, "rounds", 1)
+    low, high = between
     blocks = [pairs[i : i + jump] for i in range(0, len(pairs), jump)]
-    return [pair for block in blocks for _ in range(rounds) for pair in block]
+    return [pair for block in blocks for _ in range(rounds if low <= block[0][0] <= high else 1) for pair in block]
 
 
 def going_back_up(
@@ -177,6 +181,7 @@ def inpaint(
     n: int = 50,
     jump: int = 1,
     rounds: int = 1,
+    between: tuple[float, float] = (0, math.inf),
     step: Step | None = None,
     context: Tensor | None = None,
     schedule: NoiseSchedule | None = None,
@@ -191,8 +196,9 @@ def inpaint(
     Args:
         picture: (k, 3, h, w) in [-1, 1].
         known: bool, True where the picture is kept; any shape that broadcasts to the picture's.
-        n: steps of a walk without jumps; the network is asked n · rounds times.
+        n: steps of a walk without jumps; with jumps everywhere the network is asked n · rounds times.
         jump: how many steps back up.
+        between: the levels, lowest and highest, from which steps are repeated. What is drawn is decided at high ones.
         step: made with the same schedule; None is DDIM's with η = 1, as noisy as DDPM's.
 
     Returns:
@@ -204,7 +210,7 @@ def inpaint(
     schedule = schedule or linear_schedule()
     check_known(picture, known)
     generator = check.seeded(seed)
-    pairs = repeated(step_pairs(n, schedule.timesteps), jump, rounds)
+    pairs = repeated(step_pairs(n, schedule.timesteps), jump, rounds, between)
     keeping = keep_known(step or ddim_step(1.0, schedule), picture, known, schedule)
     start = torch.randn(picture.shape, generator=generator).to(picture.device)
     start = torch.where(known.to(picture.device), perturb_input(picture, pairs[0][0], start, schedule), start)

@@ -17,11 +17,8 @@ from torch import Tensor, nn
 
 import support.checks as check
 from diffusion_utilities import (
-    EmbedFC,
     ModelWrapper,
     NoiseSchedule,
-    ResidualConvBlock,
-    UnetDown,
     ab_at,
     linear_schedule,
     to_level,
@@ -31,28 +28,35 @@ from support.speed import default_device
 
 
 class NoisyClassifier(nn.Module):
-    """The class of a noisy picture, at any level: the way down of the course's U-Net, and a linear layer.
+    """The class of a noisy picture, at any level: three linear layers, the first of which sees all pixels at once.
+
+    Under much noise a pixel says next to nothing, and its neighbours as little. What tells the classes apart is a sum
+    over the whole picture, and that is what a linear layer makes.
 
     Args:
         n_classes: how many there are.
-        n_feat: width, as of the U-Net.
+        width: of the first layer; the second has a quarter of it.
         in_channels, height: of the pictures.
     """
 
-    def __init__(self, n_classes: int = 5, n_feat: int = 32, in_channels: int = 3, height: int = 16) -> None:
+    def __init__(self, n_classes: int = 5, width: int = 1024, in_channels: int = 3, height: int = 16) -> None:
         super().__init__()
         self.n_classes, self.in_channels, self.height = n_classes, in_channels, height
-        self.init_conv = ResidualConvBlock(in_channels, n_feat, is_res=True)
-        self.timeembed = EmbedFC(1, n_feat)
-        self.down1 = UnetDown(n_feat, n_feat)
-        self.down2 = UnetDown(n_feat, 2 * n_feat)
-        self.last = nn.Sequential(nn.Flatten(), nn.Dropout(0.2), nn.Linear(2 * n_feat * (height // 4) ** 2, n_classes))
+        self.from_pixels = nn.Linear(in_channels * height**2, width)
+        self.from_level = nn.Sequential(nn.Linear(1, 64), nn.GELU(), nn.Linear(64, width))
+        self.rest = nn.Sequential(
+            nn.GELU(),
+            nn.Dropout(0.1),
+            nn.Linear(width, width // 4),
+            nn.GELU(),
+            nn.Dropout(0.1),
+            nn.Linear(width // 4, n_classes),
+        )
 
     def forward(self, x: Tensor, t: Tensor | float) -> Tensor:
         """Noisy pictures (n, 3, h, w) at level t / T, one for all or (n,) → scores (n, n_classes)."""
         t = torch.as_tensor(t, device=x.device).to(x).reshape(-1, 1)
-        x = self.init_conv(x) + self.timeembed(t)[:, :, None, None]  # (n, n_feat, h, w)
-        return self.last(self.down2(self.down1(x)))  # (n, 2 n_feat, h/4, w/4) → (n, n_classes)
+        return self.rest(self.from_pixels(x.flatten(1)) + self.from_level(t))  # (n, width) → (n, n_classes)
 
 
 def load_noisy_classifier(path: str | Path, device: torch.device | str | None = None) -> NoisyClassifier:
@@ -64,6 +68,35 @@ def load_noisy_classifier(path: str | Path, device: torch.device | str | None = 
     classifier = NoisyClassifier()
     classifier.load_state_dict(read_state(path))
     return classifier.to(device or default_device()).eval()
+
+
+class ExactClassifier(nn.Module):
+    """The best classifier there can be, if the pictures given were all there are: Bayes' rule in closed form.
+
+    Given a clean picture x_0, x_t is Gaussian around √ᾱ_t x_0 with variance 1 - ᾱ_t. So p(x_t | c) is the mean of these
+    Gaussians over the pictures of the class. Nothing is learned, and each question goes through all pictures.
+
+    Args:
+        pictures: (k, 3, h, w).
+        labels: one-hot (k, classes); each class has at least one picture.
+        schedule: the one that the pictures asked about are noised by.
+    """
+
+    def __init__(self, pictures: Tensor, labels: Tensor, schedule: NoiseSchedule | None = None) -> None:
+        super().__init__()
+        self.in_channels, self.height, self.n_classes = *pictures.shape[1:3], labels.shape[1]
+        self.schedule = schedule or linear_schedule()
+        self.pictures, self.shares = pictures.flatten(1), (labels / labels.sum(dim=0)).log()  # log 0 = -∞: not of it
+
+    def forward(self, x: Tensor, t: Tensor | float) -> Tensor:
+        """Noisy pictures (n, 3, h, w) at level t / T, above 0 → log p(x_t | c) up to a constant, (n, classes)."""
+        x = x.flatten(1).to(self.pictures)
+        ab_t = ab_at(self.schedule, to_level(t, self.schedule), x)
+        with torch.autocast(x.device.type, enabled=False):  # differences of large numbers
+            # |x - √ᾱ x_0|², but for |x|², which is the same for all
+            distances = ab_t * self.pictures.square().sum(dim=1) - 2 * ab_t.sqrt() * (x @ self.pictures.T)  # (n, k)
+            log_p = -distances / (2 * (1 - ab_t))
+        return (log_p[:, :, None] + self.shares).logsumexp(dim=1)  # (n, k, classes) → (n, classes)
 
 
 class ClassifierGuided(ModelWrapper):

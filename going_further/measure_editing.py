@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import time
 from collections.abc import Callable
 
 import torch
@@ -39,21 +40,33 @@ from going_further.editing import (
     image_to_image,
     inpaint,
     project_on_small,
+    repeated,
     shrink,
     small_context,
 )
-from going_further.guidance import ClassifierGuided, load_noisy_classifier
+from going_further.guidance import ClassifierGuided, ExactClassifier, load_noisy_classifier
 from going_further.make_editing import FOLDER
 from going_further.sample import class_context
 from support.files import read_json
 from support.quality import FRESH_SEED, Ruler, precision_recall, spread
-from support.tables import pm, table, write_text
+from support.tables import figures_table, write_text
 from weights.make_weights import CAPTIONS, LABELS, SPRITES, read_kinds
 from weights.measure import draw
 
 QUIET = {"save_rate": None, "progress": False}
 ETA = {0.0: "η = 0", math.inf: "η = ∞"}
 UPPER = torch.arange(16)[:, None] < 8  # (16, 1): rows that are known, of a lower half to be drawn
+EVERYWHERE, HIGH = (0, 500), (200, 450)  # levels from which steps are repeated
+# network, η, steps, rounds and where
+WAYS_TO_INPAINT = [
+    *(("model_trained", 1.0, 50, rounds, EVERYWHERE) for rounds in (1, 2, 5, 10)),
+    *(("model_trained", math.inf, 10, rounds, EVERYWHERE) for rounds in (1, 2, 5, 10)),
+    ("model_trained", math.inf, 10, 16, HIGH),
+    ("model_trained", math.inf, 25, 20, HIGH),
+    ("model_longer", math.inf, 10, 10, EVERYWHERE),
+    ("model_longer", math.inf, 10, 16, HIGH),
+    ("model_longer", math.inf, 25, 20, HIGH),
+]
 SIDE_FACING = CLASS_NAMES.index("side-facing")
 in_32_bits = torch.autocast("cpu", enabled=False)  # the judge is not to be made coarser
 
@@ -165,7 +178,7 @@ def measure_image_to_image(judge: Judge, n: int = 298) -> dict:
 
 def measure_inpainting(judge: Judge, n: int = 149) -> dict:
     """The lower half drawn anew by the unconditional network: is it still the same class, the same kind?"""
-    model, truths, figures = load_pretrained("model_trained"), judge.truths(n), {}
+    truths, figures = judge.truths(n), {}
 
     def row(name: str, sets: list[Tensor], passes: int = 0) -> None:
         shares = [judge.recognised(x, *right) for x, (_, *right) in zip(sets, truths, strict=True)]
@@ -184,15 +197,21 @@ def measure_inpainting(judge: Judge, n: int = 149) -> dict:
     row("true sprites", [x for x, *_ in truths])
     row("lower half white", [torch.where(UPPER, x, torch.ones(())) for x, *_ in truths])
     row("nearest training sprite that fits", [fitting(x) for x, *_ in truths])
-    for step_name, step, steps in (("η = 1", ddim_step(1.0), 50), ("η = ∞", dpm_step(math.inf), 10)):
-        for rounds in (1, 2, 5, 10):
-            sets = [
-                inpaint(x, UPPER, model=model, step=step, n=steps, rounds=rounds, seed=seed)
-                for seed, (x, *_) in zip(judge.ruler.seeds, truths, strict=True)
-            ]
-            times = "once" if rounds == 1 else f"{rounds} times"
-            row(f"{step_name}, {steps} steps, each {times}", sets, steps * rounds)
+    for network, eta, steps, rounds, between in WAYS_TO_INPAINT:
+        step = ddim_step(eta) if eta <= 1 else dpm_step(eta)
+        how = {"model": load_pretrained(network), "step": step, "n": steps, "rounds": rounds, "between": between}
+        sets = [inpaint(x, UPPER, **how, seed=seed) for seed, (x, *_) in zip(judge.ruler.seeds, truths, strict=True)]
+        name = inpainting_in_words(network, eta, steps, rounds, between)
+        row(name, sets, len(repeated(step_pairs(steps), 1, rounds, between)))
     return figures
+
+
+def inpainting_in_words(network: str, eta: float, steps: int, rounds: int, between: tuple[int, int]) -> str:
+    """The name of a row."""
+    longer = "longer trained, " if network == "model_longer" else ""
+    times = "once" if rounds == 1 else f"{rounds} times"
+    where = "" if between == EVERYWHERE else f" at levels {between[0]} to {between[1]}"
+    return f"{longer}η = {'∞' if eta == math.inf else f'{eta:g}'}, {steps} steps, each {times}{where}"
 
 
 def measure_enlarging(judge: Judge) -> dict:
@@ -226,38 +245,51 @@ def measure_enlarging(judge: Judge) -> dict:
 def measure_cascade(judge: Judge) -> dict:
     """An 8×8 network and the upscaler after it, beside one 16×16 network, of as many seconds of training."""
     networks = {name: load_pretrained(FOLDER / f"{name}.pth") for name in ("unet_8", "unet_16", "upscaler")}
-    upscaler, figures = Upscaler(networks["upscaler"]), {}
-    figures["16×16 network"] = judge.by_class(draw_in_ten_steps(judge, networks["unet_16"]))
-    smalls = draw_in_ten_steps(judge, networks["unet_8"])
+    upscaler, figures, seconds = Upscaler(networks["upscaler"]), {}, "CPU seconds"
 
     def enlarged(smalls: list[Tensor], strength: float = 0.0) -> list[Tensor]:
         generator = torch.Generator().manual_seed(0)
         return draw_in_ten_steps(judge, upscaler, contexts=[small_context(x, strength, generator) for x in smalls])
 
+    sets, alone = timed(lambda: draw_in_ten_steps(judge, networks["unet_16"]))
+    figures["16×16 network"] = judge.by_class(sets) | {seconds: alone}
+    smalls, first = timed(lambda: draw_in_ten_steps(judge, networks["unet_8"]))
     for strength in (0.0, 0.05, 0.1, 0.2):
-        figures[f"cascade, noise in the small picture {strength}"] = judge.by_class(enlarged(smalls, strength))
-    true = enlarged([shrink(x) for x in judge.ruler.fresh])
-    figures["true 8×8 pictures, enlarged"] = {"FSD": judge.fsd(true)}
+        sets, second = timed(lambda strength=strength: enlarged(smalls, strength))
+        figures[f"cascade, strength {strength}"] = judge.by_class(sets) | {seconds: first + second}
+    for strength in (0.0, 0.1):
+        sets = enlarged([shrink(x) for x in judge.ruler.fresh], strength)
+        figures[f"fresh sprites at 8×8, enlarged, strength {strength}"] = {"FSD": judge.fsd(sets)}
     return figures
+
+
+def timed(work: Callable[[], list[Tensor]]) -> tuple[list[Tensor], float]:
+    """What the work returns, and its seconds a set: of all processors together, so that other programs count little."""
+    began = time.process_time()
+    sets = work()
+    return sets, (time.process_time() - began) / len(sets)
 
 
 def measure_guidance(judge: Judge) -> dict:
     """Classes by a classifier, by contexts, by both, and by a worse copy of the network."""
     plain, network = load_pretrained("model_trained"), load_pretrained("context_model_trained")
     noisy, clean = (load_noisy_classifier(FOLDER / f"{name}_classifier.pth") for name in ("noisy", "clean"))
-    # a model, and how many U-Nets it asks at each step
-    models = {f"noisy classifier, w = {w}": (ClassifierGuided(plain, noisy, w), 1) for w in (1, 4, 16, 40)}
-    models["clean classifier, w = 16"] = ClassifierGuided(plain, clean, 16), 1
-    models |= {f"classifier-free, w = {w}": (Guided(network, w), 1 + (w > 1)) for w in (1, 2, 3)}
-    models["contexts, and noisy classifier, w = 2"] = ClassifierGuided(network, noisy, 2, both=True), 1
-    models["classifier-free, w = 2, and noisy classifier, w = 2"] = (
-        ClassifierGuided(Guided(network, 2), noisy, 2, both=True),
-        2,
-    )
-    models["autoguidance, w = 3"] = Autoguided(network, load_pretrained("model_8"), 3, (150, 450)), 2
+    mirrored = torch.cat([judge.images, judge.images.flip(3)])
+    exact = ExactClassifier(mirrored, judge.labels.repeat(2, 1))
+    # a model, how many U-Nets it asks at each step, and η
+    ways = {f"noisy classifier, w = {w}": (ClassifierGuided(plain, noisy, w), 1, 0.0) for w in (1, 4, 16, 40, 64)}
+    ways |= {f"noisy classifier, w = {w}, η = ∞": (ClassifierGuided(plain, noisy, w), 1, math.inf) for w in (1, 2, 4)}
+    ways["clean classifier, w = 40"] = ClassifierGuided(plain, clean, 40), 1, 0.0
+    for eta in (0.0, math.inf):
+        ways[f"exact classifier, w = 1, {ETA[eta]}"] = ClassifierGuided(plain, exact, 1), 1, eta
+    ways |= {f"classifier-free, w = {w}": (Guided(network, w), 1 + (w > 1), 0.0) for w in (1, 2, 3)}
+    ways["contexts, and noisy classifier, w = 4"] = ClassifierGuided(network, noisy, 4, both=True), 1, 0.0
+    both = ClassifierGuided(Guided(network, 2), noisy, 4, both=True)
+    ways["classifier-free, w = 2, and noisy classifier, w = 4"] = both, 2, 0.0
+    ways["autoguidance, w = 3"] = Autoguided(network, load_pretrained("model_8"), 3, (150, 450)), 2, 0.0
     figures = {}
-    for name, (model, asked) in models.items():
-        figures[name] = judge.by_class(draw_in_ten_steps(judge, model)) | {"networks asked": asked}
+    for name, (model, asked, eta) in ways.items():
+        figures[name] = judge.by_class(draw_in_ten_steps(judge, model, eta)) | {"networks asked": asked}
         print(name, figures[name], flush=True)
     return figures
 
@@ -275,23 +307,17 @@ def page(figures: dict) -> str:
     """All tables, in Markdown."""
     parts = ["# Editing and guidance in figures\n", PREFACE]
     for name, rows in figures.items():
-        columns = list(dict.fromkeys(column for row in rows.values() for column in row))
-
-        def cell(row: dict, column: str) -> str:
-            value = row.get(column, "")
-            digits = 2 if column in ("distance", "precision", "recall") else 1
-            return pm(value, digits) if isinstance(value, dict) else str(value or "")
-
-        lines = [[way, *(cell(row, column) for column in columns)] for way, row in rows.items()]
-        parts += [f"## {name.replace('_', ' ').capitalize()}\n", TABLES[name].__doc__.splitlines()[0] + "\n"]
-        parts += [table(["way", *columns], lines) + "\n"]
+        title = f"## {name.replace('_', ' ').capitalize()}\n"
+        parts += [title, TABLES[name].__doc__.splitlines()[0] + "\n", figures_table(rows) + "\n"]
     return "\n".join(parts)
 
 
 PREFACE = """Made by `python -m going_further.measure_editing`; the networks by `python -m going_further.make_editing`.
-Mean ± standard deviation over three seeds of sampling; each network is trained once. Distances are root mean squares of
-pictures in [-1, 1]. Classes and kinds are those that the course's classifier finds. Where nothing else is said,
-pictures are drawn in ten steps of DPM-Solver++ with η = 0.
+Mean ± standard deviation over three seeds of sampling; each network is trained once. The 16×16 network beside the
+cascade was trained for as many seconds as the two networks of the cascade: their steps, times the seconds of a step,
+all three timed one after the other. CPU seconds are those of drawing one set, on all processors together. Distances
+are root mean squares of pictures in [-1, 1]. Classes and kinds are those that the course's classifier finds. Where
+nothing else is said, pictures are drawn in ten steps of DPM-Solver++ with η = 0.
 """
 
 
@@ -303,11 +329,11 @@ def main() -> None:
     args = parser.parse_args()
     if unknown := set(args.tables) - set(TABLES):
         parser.error(f"expected tables among {', '.join(TABLES)}, got {', '.join(sorted(unknown))}")
-    path = FOLDER / "figures.json"
-    figures, judge = read_json(path) if path.exists() else {}, Judge(args.bf16)
+    path, judge = FOLDER / "figures.json", Judge(args.bf16)
     for name in args.tables or TABLES:
         with torch.autocast("cpu", torch.bfloat16, enabled=args.bf16):
-            figures[name] = TABLES[name](judge)
+            rows = TABLES[name](judge)
+        figures = (read_json(path) if path.exists() else {}) | {name: rows}  # as it is now: two may run side by side
         ordered = {known: figures[known] for known in TABLES if known in figures}
         write_text(path, json.dumps(ordered, indent=2) + "\n")
         write_text(FOLDER / "FIGURES.md", page(ordered))

@@ -21,6 +21,21 @@ def pm(figure: dict, digits: int = 2) -> str:
     return f"{mean:.{digits}f}" + ("" if std is None else f" ± {std:.{digits}f}")
 
 
+IN_HUNDREDTHS = ("distance", "precision", "recall")  # columns of small numbers
+
+
+def figures_table(rows: dict[str, dict], columns: Sequence[str] = ()) -> str:
+    """Stored figures, a row for each way: some columns, or all that any row has. What a row lacks stays empty."""
+    columns = columns or list(dict.fromkeys(column for row in rows.values() for column in row))
+
+    def cell(figure: object, column: str) -> str:
+        if isinstance(figure, dict):
+            return pm(figure, 2 if column in IN_HUNDREDTHS else 1)
+        return f"{figure:.0f}" if figure else ""
+
+    return table(["way", *columns], [[way, *(cell(row.get(c), c) for c in columns)] for way, row in rows.items()])
+
+
 def with_blocks(text: str, figures: dict, blocks: dict[str, Callable[[dict], str]], prefix: str = "") -> str:
     """A page whose blocks, from ``<!-- prefixNAME -->`` to ``<!-- / -->``, are made anew.
 

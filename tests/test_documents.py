@@ -234,10 +234,11 @@ def test_data_card_states_the_accuracy_of_the_classifier():
     assert f"{classifier['kind_accuracy']:.1%} of the kinds" in data_card.replace(" %", "%")
 
 
-def test_editing_quotes_its_stored_figures():
-    """Each "a ± b" in its prose is a stored figure."""
+@pytest.mark.parametrize("name", ["editing", "guidance"])
+def test_notebooks_quote_their_stored_figures(name):
+    """Each "a ± b" in their prose is a stored figure."""
     folder = ROOT / "going_further"
-    cells = json.loads((folder / "editing.ipynb").read_text(encoding="utf-8"))["cells"]
+    cells = json.loads((folder / f"{name}.ipynb").read_text(encoding="utf-8"))["cells"]
     figures = json.loads((folder / "editing_networks" / "figures.json").read_text(encoding="utf-8"))
     known = {
         pm(figure, digits)

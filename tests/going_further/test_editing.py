@@ -183,6 +183,8 @@ def test_pairs_with_jumps():
     assert repeated(step_pairs(3, 300)) == step_pairs(3, 300)
     down, last = [(500, 375), (375, 250)], [(250, 125), (125, 0)]
     assert repeated(step_pairs(4), jump=2, rounds=2) == [*down, *down, *last, *last]
+    high = repeated(step_pairs(3, 300), rounds=2, between=(200, 299))
+    assert high == [(300, 200), (200, 100), (200, 100), (100, 0)]
     assert repeated(step_pairs(3, 300), 2, 2) == 2 * [(300, 200), (200, 100)] + 2 * [(100, 0)]
     with pytest.raises(ValueError, match="expected rounds as a whole number of at least 1, got 0"):
         repeated(step_pairs(4), rounds=0)

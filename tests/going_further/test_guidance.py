@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from diffusion_utilities import Guided, ddim_step, exact_denoiser, linear_schedule, sample, step_pairs
-from going_further.guidance import ClassifierGuided, NoisyClassifier, log_probability_gradient
+from going_further.guidance import ClassifierGuided, ExactClassifier, NoisyClassifier, log_probability_gradient
 
 AB = linear_schedule().ab_t
 M, S = (-0.6, 0.5), 0.2  # means and spread of the two classes, which are equally many
@@ -79,6 +79,44 @@ def test_without_a_context_it_is_the_model_alone():
     torch.testing.assert_close(ClassifierGuided(model, scores, 0.0)(x, 0.5, context(5)), 2 * x)
     ClassifierGuided(model, scores, 1.0)(x, 0.5, context(5))
     assert asked == [None, None, None]
+
+
+def points(pictures):
+    """The best noise prediction if these pictures, equally often, are all there is: from the mean of x_0."""
+
+    def model(x, t, c=None):
+        ab = level(t)
+        distance = (x.flatten(1)[:, None] - ab.sqrt() * pictures.flatten(1)).square().sum(dim=2)  # (n, k)
+        shares = (-distance / (2 * (1 - ab))).softmax(dim=1)
+        return (x - ab.sqrt() * (shares @ pictures.flatten(1)).reshape(x.shape)) / (1 - ab).sqrt()
+
+    return model
+
+
+@pytest.mark.parametrize("t", [20, 250, 400, 500])
+def test_the_exact_classifier_leads_from_all_pictures_to_those_of_the_class(t):
+    generator = torch.Generator().manual_seed(0)
+    pictures = torch.randn(12, 3, 4, 4, generator=generator).double()
+    labels = torch.eye(3).double()[torch.tensor([0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 2])]  # not equally many
+    x = level(t / 500).sqrt() * pictures + (1 - level(t / 500)).sqrt() * torch.randn(12, 3, 4, 4).double()
+    classifier = ExactClassifier(pictures, labels)
+    tilted = labels.sum(dim=0).log()  # the mixture has them so often; the classifier counts each class alike
+    guided = ClassifierGuided(points(pictures), lambda x, t: classifier(x, t) + tilted, 1.0)
+    torch.testing.assert_close(guided(x, t / 500, labels), torch.cat(of_each_class(x, t / 500, pictures, labels)))
+
+
+def of_each_class(x, t, pictures, labels):
+    """What is right for each picture if its class's pictures are all there is."""
+    return [points(pictures[labels[:, c.argmax()] == 1])(one[None], t) for one, c in zip(x, labels, strict=True)]
+
+
+def test_the_exact_classifier_at_levels_of_their_own_and_in_sixteen_bits():
+    pictures, labels = torch.rand(20, 3, 4, 4) * 2 - 1, torch.eye(5)[torch.arange(20) % 5]
+    classifier, t = ExactClassifier(pictures, labels), torch.tensor([0.2, 0.6, 1.0])
+    one_by_one = torch.cat([classifier(pictures[i : i + 1], t[i]) for i in range(3)])
+    torch.testing.assert_close(classifier(pictures[:3], t), one_by_one)
+    with torch.autocast("cpu", torch.bfloat16):
+        torch.testing.assert_close(classifier(pictures[:3], t), one_by_one)
 
 
 def test_both_kinds_of_guidance_add_up():

@@ -54,21 +54,27 @@ def test_a_classifier_learns_at_its_levels(tmp_path, monkeypatch, name):
         return perturb(x, t, *rest)
 
     monkeypatch.setattr(make_editing, "perturb_input", noting)
-    make_editing.train_classifier(name, IMAGES, LABELS, tmp_path, epochs=3)
+    make_editing.train_classifier(name, IMAGES, LABELS, tmp_path, steps=3)
     levels = torch.cat(levels)
     assert levels.max() == 0 if name == "clean_classifier" else levels.min() < 20 and levels.max() > 480
     classifier = load_noisy_classifier(tmp_path / f"{name}.pth", "cpu")
     assert classifier(IMAGES, 0.0).shape == (64, 5) and not classifier.training
 
 
-def test_as_many_seconds_as_the_cascade_took(monkeypatch, tmp_path):
+def test_as_many_seconds_as_the_cascade_takes(monkeypatch, tmp_path):
+    seconds = {"upscaler": 0.2, "unet_8": 0.1, "unet_16": 0.4}
+    monkeypatch.setattr(make_editing, "seconds_a_step", lambda name, *rest: seconds[name])
+    figures = {"upscaler": {"steps": 1000}, "unet_8": {"steps": 4000}}  # 600 seconds, 1500 steps of the large one
+    epochs = make_editing.epochs_of_equal_seconds(figures, IMAGES, LABELS, False)
+    assert epochs == round(1500 / make_editing.RECIPES["unet_16"].steps(len(IMAGES)))
+    assert figures["seconds_a_step"] == seconds
+
+
+def test_a_step_is_timed_and_leaves_nothing(monkeypatch, tmp_path):
     monkeypatch.setattr(make_editing, "FOLDER", tmp_path)
     monkeypatch.setattr(make_editing, "build", lambda name: (ContextUnet(3, 8, 5, 16), {}))
-    figures = {"upscaler": {"seconds": 1}, "unet_8": {"seconds": 1}}
-    few = make_editing.epochs_of_equal_seconds(figures, IMAGES, LABELS, False, steps=2)
-    figures["upscaler"]["seconds"] = 1000
-    many = make_editing.epochs_of_equal_seconds(figures, IMAGES, LABELS, False, steps=2)
-    assert few >= 1 and many > 50 * few and not list(tmp_path.iterdir())
+    assert 0 < make_editing.seconds_a_step("unet_16", IMAGES, LABELS, False, steps=2) < 5
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_page_shows_the_stored_figures():
