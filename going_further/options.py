@@ -169,8 +169,8 @@ def train_parser(description: str | None = None) -> argparse.ArgumentParser:
         run,
         "--loss-weight",
         "how much an error counts at each level. own: alike, in what the network answers with; "
-        "simple: alike, in the noise; min-snr: as in the clean picture, but no more than five times the "
-        "noise's share; bound: as in the variational bound",
+        "simple: alike, in the noise; min-snr: min(SNR, 5) times the error of the clean picture; bound: "
+        "as in the variational bound",
         choices=LOSS_WEIGHTS,
         default="own",
         metavar="KIND",
