@@ -286,7 +286,7 @@ def measure_guidance(judge: Judge) -> dict:
     ways["contexts, and noisy classifier, w = 4"] = ClassifierGuided(network, noisy, 4, both=True), 1, 0.0
     both = ClassifierGuided(Guided(network, 2), noisy, 4, both=True)
     ways["classifier-free, w = 2, and noisy classifier, w = 4"] = both, 2, 0.0
-    ways["autoguidance, w = 3"] = Autoguided(network, load_pretrained("model_8"), 3, (150, 450)), 2, 0.0
+    ways["contexts, and autoguidance, w = 3"] = Autoguided(network, load_pretrained("model_8"), 3, (150, 450)), 2, 0.0
     figures = {}
     for name, (model, asked, eta) in ways.items():
         figures[name] = judge.by_class(draw_in_ten_steps(judge, model, eta)) | {"networks asked": asked}
