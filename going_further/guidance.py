@@ -80,12 +80,17 @@ class ExactClassifier(nn.Module):
         pictures: (k, 3, h, w).
         labels: one-hot (k, classes); each class has at least one picture.
         schedule: the one that the pictures asked about are noised by.
+
+    Raises:
+        ValueError: a class without a picture.
     """
 
     def __init__(self, pictures: Tensor, labels: Tensor, schedule: NoiseSchedule | None = None) -> None:
         super().__init__()
         self.in_channels, self.height, self.n_classes = *pictures.shape[1:3], labels.shape[1]
         self.schedule = schedule or linear_schedule()
+        if (empty := labels.sum(dim=0) == 0).any():
+            raise ValueError(f"expected a picture of each class, got none of class {empty.nonzero()[0].item()}")
         self.pictures, self.shares = pictures.flatten(1), (labels / labels.sum(dim=0)).log()  # log 0 = -∞: not of it
 
     def forward(self, x: Tensor, t: Tensor | float) -> Tensor:

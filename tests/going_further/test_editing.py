@@ -190,6 +190,19 @@ def test_pairs_with_jumps():
         repeated(step_pairs(4), rounds=0)
 
 
+def test_inpainting_asks_again_only_between_the_levels():
+    asked = []
+
+    def model(x, t, c=None):
+        asked.append(round(float(t) * 500))
+        return 0 * x
+
+    model.in_channels, model.height = 1, 4
+    known = torch.arange(4)[:, None] < 2
+    inpaint(torch.zeros(1, 1, 4, 4), known, model=model, n=4, rounds=3, between=(200, 400), seed=0)
+    assert asked == [500, 375, 375, 375, 250, 250, 250, 125]
+
+
 def test_the_walk_goes_up_after_it_was_shown():
     pairs = repeated(step_pairs(2), rounds=2)
     walk = [(t, torch.full((1000,), 0.5), None) for _, t in pairs]

@@ -119,6 +119,11 @@ def test_the_exact_classifier_at_levels_of_their_own_and_in_sixteen_bits():
         torch.testing.assert_close(classifier(pictures[:3], t), one_by_one)
 
 
+def test_the_exact_classifier_needs_a_picture_of_each_class():
+    with pytest.raises(ValueError, match="expected a picture of each class, got none of class 2"):
+        ExactClassifier(torch.zeros(2, 3, 4, 4), torch.eye(3)[:2])
+
+
 def test_both_kinds_of_guidance_add_up():
     x = torch.linspace(-1, 1, 9).double().reshape(-1, 1, 1, 1)
     both = ClassifierGuided(Guided(mixture, 2.0), scores, 0.5, both=True)
