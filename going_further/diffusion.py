@@ -97,7 +97,7 @@ class DenoiseDiffusion:
         net: ``net(x, t, c)``, t being level / T; c is None where there is no context.
         timesteps: T, the number of noise levels.
         schedule: of ``timesteps`` levels; None is the module's linear one.
-        objective: what ``net`` answers with, "noise", "x0", "v" or "flow" (see :mod:`going_further.predictions`).
+        objective: what ``net`` answers with, a word out of :data:`going_further.predictions.OBJECTIVES`.
         loss_weight: how much an error counts at each level, see :func:`going_further.predictions.loss_weights`.
 
     Attributes:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 DATASETS = ("sprites", "mnist", "cifar10", "custom")
 SCHEDULES = ("linear", "cosine", "sigmoid", "linear-zero", "straight")
-OBJECTIVES = ("noise", "x0", "v", "flow")
+OBJECTIVES = ("noise", "x0", "v", "flow", "edm")
 LOSS_WEIGHTS = ("own", "simple", "min-snr", "bound")
 LEVELS = ("uniform", "middle")
 # for each sampler, how many steps where none are asked for; None is all T
@@ -126,7 +126,7 @@ def train_parser(description: str | None = None) -> argparse.ArgumentParser:
         model,
         "--objective",
         "what the network answers with: the noise; x0, the clean picture; v, the two turned by an "
-        "angle; flow, the velocity from picture to noise",
+        "angle; flow, the velocity from picture to noise; edm, the two mixed so that all is of size 1",
         choices=OBJECTIVES,
         default="noise",
         metavar="KIND",

@@ -1,4 +1,4 @@
-"""What a network may answer with: the noise, the clean picture, v, or the velocity of a flow.
+"""What a network may answer with: the noise, the clean picture, v, the velocity of a flow, or what EDM asks for.
 
 Each answer implies a noise, so that every sampler, and every wrapper of the module, takes such a network as a model.
 Each is learned from the same noisy pictures; what differs is the target, and how much each level counts.
@@ -24,6 +24,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+import support.checks as check
 from diffusion_utilities import (
     LEAST_AB,
     ModelWrapper,
@@ -34,8 +35,8 @@ from diffusion_utilities import (
     to_level,
 )
 from going_further import options
-from support.checks import same_shape
 
+SIGMA_DATA = 0.5  # EDM's
 MOST_SNR = 5.0  # of the weight min-snr (Hang et al. 2023, arXiv 2303.09556)
 
 
@@ -50,7 +51,7 @@ def noise_from_v(x: Tensor, t: int | Tensor, v: Tensor, schedule: NoiseSchedule 
     Raises:
         ValueError: a level t that is not in 0 … T, or tensors of different shapes.
     """
-    same_shape(x=x, v=v)
+    check.same_shape(x=x, v=v)
     ab_t = ab_at(schedule or linear_schedule(), t, x)
     return ab_t.sqrt() * v + (1 - ab_t).sqrt() * x
 
@@ -153,7 +154,72 @@ class PredictsFlow(PredictsNoise):
         return x / (ab_t.sqrt() + (1 - ab_t).sqrt()), time_of_flow(ab_t)
 
 
-OBJECTIVES = dict(zip(options.OBJECTIVES, (PredictsNoise, PredictsX0, PredictsV, PredictsFlow), strict=True))
+class PredictsEDM(PredictsNoise):
+    """The same for a network F that is shown, and answers with, numbers of variance 1 at every level.
+
+    With y = x_t / √ᾱ = x_0 + σ ε and σ² = (1-ᾱ) / ᾱ, the picture is x̂_0 = c_skip y + c_out F(c_in y), where
+
+        c_skip = σ_d² / (σ² + σ_d²),   c_out = σ σ_d / √(σ² + σ_d²),   c_in = 1 / √(σ² + σ_d²)
+
+    (Karras et al. 2022, arXiv 2206.00364, equation 7 and table 1.) The three follow from two wishes: what goes in and
+    what is asked for have variance 1 where x_0 has variance σ_d², and the error of F is multiplied by as little as can
+    be. For σ_d = 1, F is -v. The network is told t / T as always, where EDM has ln σ / 4: both name the level.
+
+    Args:
+        sigma_data: σ_d, about the root mean square of the pictures; EDM's is 0.5.
+    """
+
+    predicts = "x0"
+
+    def __init__(self, model: Callable, schedule: NoiseSchedule | None = None, sigma_data: float = SIGMA_DATA) -> None:
+        super().__init__(model, schedule)
+        self.sigma_data = check.number(sigma_data, "sigma_data", 1e-3)
+
+    def forward(self, x: Tensor, t: Tensor | float, c: Tensor | None = None) -> Tensor:
+        level, answer, x = to_level(t, self.schedule), self.answer(x, t, c).double(), x.double()
+        ab_t = ab_at(self.schedule, level, x)
+        variance = self._variance(ab_t)
+        skip = self.sigma_data**2 * ab_t.sqrt() / variance * x  # c_skip y, without a division by ᾱ, which may be 0
+        out = self.sigma_data * ((1 - ab_t) / variance).sqrt()  # c_out
+        return noise_from_x0(x, level, skip + out * answer, self.schedule)
+
+    def answer(self, x: Tensor, t: Tensor | float, c: Tensor | None = None) -> Tensor:
+        ab_t = ab_at(self.schedule, to_level(t, self.schedule), x)
+        return self.model(x / self._variance(ab_t).sqrt(), t, c)  # c_in y
+
+    def target(self, x0: Tensor, noise: Tensor, t: int | Tensor) -> Tensor:
+        ab_t = ab_at(self.schedule, t, x0)
+        mixed = (1 - ab_t).sqrt() / self.sigma_data * x0 - ab_t.sqrt() * self.sigma_data * noise
+        return mixed / self._variance(ab_t).sqrt()
+
+    def error(self, snr: Tensor) -> Tensor:
+        return snr + 1 / self.sigma_data**2
+
+    def _variance(self, ab_t: Tensor) -> Tensor:
+        """Of x_t, where x_0 has variance σ_d²."""
+        return ab_t * self.sigma_data**2 + 1 - ab_t
+
+
+KINDS = (PredictsNoise, PredictsX0, PredictsV, PredictsFlow, PredictsEDM)
+OBJECTIVES = dict(zip(options.OBJECTIVES, KINDS, strict=True))
+
+
+def answer_errors(weights: Tensor) -> Callable:
+    """What :class:`support.training.Run` takes as ``errors``: of the model's own answer, weighted by level (T+1,)."""
+
+    def errors(
+        model: PredictsNoise,
+        x_t: Tensor,
+        t: Tensor,
+        c: Tensor | None,
+        x: Tensor,
+        noise: Tensor,
+        schedule: NoiseSchedule,
+    ) -> Tensor:
+        answer = model.answer(x_t, t / schedule.timesteps, c).float()
+        return weights.to(x.device)[t] * (answer - model.target(x, noise, t)).square().mean(dim=(1, 2, 3))
+
+    return errors
 
 
 def loss_weights(kind: str, model: PredictsNoise) -> Tensor:

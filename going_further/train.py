@@ -140,7 +140,7 @@ def make_config(args: argparse.Namespace, data: ImageData, mixed_precision: str)
         raise ValueError(f"expected a --dim that is a multiple of {GROUPS}, got {args.dim}")
     if args.objective == "noise" and SCHEDULES[args.schedule](args.timesteps).ends_at_zero:
         raise ValueError(
-            f"expected an --objective x0, v or flow with --schedule {args.schedule}, which ends in pure noise: "
+            f"expected an --objective x0, v, flow or edm with --schedule {args.schedule}, which ends in pure noise: "
             "there the noise says nothing about the picture"
         )
     classes = data.class_names if len(data.class_names) > 1 else ()  # one class says nothing

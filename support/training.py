@@ -162,6 +162,13 @@ def uniform_levels(n: int, timesteps: int, generator: torch.Generator) -> Tensor
     return torch.randint(1, timesteps + 1, (n,), generator=generator)
 
 
+def noise_errors(
+    model: Callable, x_t: Tensor, t: Tensor, c: Tensor | None, x: Tensor, noise: Tensor, schedule: NoiseSchedule
+) -> Tensor:
+    """The mean squared error of the predicted noise for each picture, (n,)."""
+    return (model(x_t, t / schedule.timesteps, c).float() - noise).square().mean(dim=(1, 2, 3))
+
+
 def training_step(
     model: torch.nn.Module,
     ema: torch.nn.Module,
@@ -175,6 +182,7 @@ def training_step(
     generator: torch.Generator,
     perturb: Callable = perturb_input,
     levels: Callable = uniform_levels,
+    errors: Callable = noise_errors,
 ) -> Tensor:
     """Change the weights once, and move the average along; the mean squared error, not weighted.
 
@@ -186,6 +194,7 @@ def training_step(
         generator: of levels, noise and hidden contexts.
         perturb: for peers, which noise pictures in other ways.
         levels: for comparisons, which draw levels in other ways; see :func:`uniform_levels`.
+        errors: for networks that answer with something else; see :func:`noise_errors`.
     """
     t = levels(len(x), schedule.timesteps, generator).to(x.device)
     noise = torch.randn(x.shape, generator=generator).to(x.device)
@@ -194,8 +203,7 @@ def training_step(
     x_t = perturb(x, t, noise, schedule).contiguous(memory_format=torch.channels_last)
     with torch.autocast(x.device.type, torch.bfloat16, enabled=recipe.bf16):
         c = None if recipe.context_dropout is None else dropped
-        pred_noise = model(x_t, t / schedule.timesteps, c)
-    error = (pred_noise.float() - noise).square().mean(dim=(1, 2, 3))  # (n,)
+        error = errors(model, x_t, t, c, x, noise, schedule)  # (n,)
     (loss_weight(t, schedule, recipe.largest_weight) * error).mean().backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), LARGEST_GRADIENT)
     optimizer.step(recipe.rate * learning_rate(step, n_steps, recipe.warmup_steps))
@@ -277,8 +285,9 @@ class Run:
         optimizer: see :func:`training_step`; also state_dict and load_state_dict.
         images, labels: (n, channels, h, w) and (n, classes), on the model's device.
         checkpoint: the file that is written after each epoch.
-        perturb, levels: see :func:`training_step`.
+        perturb, levels, errors: see :func:`training_step`.
         batches: called as ``batches(images, labels, batch_size, generator)``, it augments them.
+        schedule: None is :func:`linear_schedule`.
 
     Raises:
         ValueError: the checkpoint is damaged, or of a run with another recipe, where what differs
@@ -296,13 +305,15 @@ class Run:
         perturb: Callable = perturb_input,
         levels: Callable = uniform_levels,
         batches: Callable = sprite_batches,
+        errors: Callable = noise_errors,
+        schedule: NoiseSchedule | None = None,
     ) -> None:
         self.recipe = dataclasses.replace(recipe, data=data_hash(images, labels))
         self.model, self.optimizer = model, optimizer
-        self.perturb, self.levels, self.batches = perturb, levels, batches
+        self.ways, self.batches = (perturb, levels, errors), batches
         self.ema = copy.deepcopy(model).requires_grad_(False)
         self.images, self.labels, self.checkpoint = images, labels, checkpoint
-        self.schedule = linear_schedule().to(images.device)
+        self.schedule = (schedule or linear_schedule()).to(images.device)
         self.losses, self.seconds = [], 0.0  # losses: the mean error of each finished epoch
         if checkpoint.exists():
             self._resume()
@@ -340,7 +351,7 @@ class Run:
         networks, rest = (self.model, self.ema, self.optimizer), (recipe, self.schedule, generator)
         for step, (x, c) in enumerate(bar, start=self.epoch * steps):
             place = (step, recipe.epochs * steps)
-            errors.append(training_step(*networks, x, c, *place, *rest, self.perturb, self.levels))
+            errors.append(training_step(*networks, x, c, *place, *rest, *self.ways))
         self.losses.append(torch.stack(errors).mean().item())
         self.seconds += time.perf_counter() - began
         return self.losses[-1]

@@ -20,9 +20,11 @@ from diffusion_utilities import (
 from going_further.diffusion import DenoiseDiffusion, gaussian_kl
 from going_further.predictions import (
     OBJECTIVES,
+    PredictsEDM,
     PredictsFlow,
     PredictsV,
     PredictsX0,
+    answer_errors,
     draw_levels,
     loss_weights,
     time_of_flow,
@@ -78,6 +80,19 @@ def perfect_flow(schedule):
     return model
 
 
+def perfect_edm(schedule):
+    """E[F target | what F is shown], from sums: x_0 and ε given x_t by regression, then mixed as EDM mixes them."""
+
+    def model(x_in, t, c=None):
+        ab = schedule.ab_t[round(float(t) * T)].double()
+        x = (ab / 4 + 1 - ab).sqrt() * x_in.double()  # σ_d = 1/2
+        x0 = perfect_x0(schedule)(x, t)
+        noise = (1 - ab).sqrt() * (x - ab.sqrt() * M) / (ab * S**2 + 1 - ab)
+        return (2 * (1 - ab).sqrt() * x0 - ab.sqrt() / 2 * noise) / (ab / 4 + 1 - ab).sqrt()
+
+    return model
+
+
 def draw(model, name, schedule, **options):
     make, _, n = STEPS[name]
     return sample(
@@ -96,6 +111,7 @@ MODELS = {
     "x0": lambda schedule: PredictsX0(perfect_x0(schedule), schedule),
     "v": lambda schedule: PredictsV(perfect_v(schedule), schedule),
     "flow": lambda schedule: PredictsFlow(perfect_flow(schedule), schedule),
+    "edm": lambda schedule: PredictsEDM(perfect_edm(schedule), schedule),
 }
 
 
@@ -225,7 +241,7 @@ def test_wrappers_around_them_work_from_nothing_too(kind):
     torch.testing.assert_close(clipped[inside], plain[inside], atol=1e-4, rtol=0)
 
 
-PERFECT = {"noise": exact_denoiser, "x0": perfect_x0, "v": perfect_v, "flow": perfect_flow}
+PERFECT = {"noise": exact_denoiser, "x0": perfect_x0, "v": perfect_v, "flow": perfect_flow, "edm": perfect_edm}
 
 
 def perfect(name, schedule):
@@ -258,7 +274,7 @@ def test_no_answer_has_a_smaller_loss_than_the_perfect_one(name):
         assert loss(factor, shift) > best
 
 
-@pytest.mark.parametrize("name", ["noise", "x0", "v", "flow"])
+@pytest.mark.parametrize("name", OBJECTIVES)
 def test_the_target_is_what_leads_back_to_the_noise(name):
     x0, noise, t = torch.randn(5, 3, 4, 4), torch.randn(5, 3, 4, 4), torch.tensor([1, 7, 20, 45, T])
     objective = OBJECTIVES[name](lambda x, t, c: objective.target(x0, noise, levels), PLAIN)
@@ -280,6 +296,54 @@ def test_the_flow_is_asked_about_the_straight_way():
     assert tau.shape == (3,) and ((tau > 0) & (tau < 1)).all()
     straight_way = (1 - tau)[:, None, None, None] * x0 + tau[:, None, None, None] * noise
     torch.testing.assert_close(x, straight_way, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("sigma_data", [0.5, 0.8])
+def test_edm_is_preconditioned_as_in_diffusers(sigma_data):
+    diffusers = pytest.importorskip("diffusers")
+    theirs = diffusers.EDMEulerScheduler(sigma_data=sigma_data)
+    ours = PredictsEDM(lambda x, t, c: torch.sin(3 * x), PLAIN, sigma_data)
+    x_t = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(0)).double()
+    for t in (1, 20, T):
+        ab = PLAIN.ab_t[t].double()
+        y, sigma = x_t / ab.sqrt(), ((1 - ab) / ab).sqrt()
+        answer = torch.sin(3 * theirs.precondition_inputs(y, sigma))
+        x0 = theirs.precondition_outputs(y, answer, sigma)
+        torch.testing.assert_close(ours(x_t, t / T), (y - x0) / sigma, atol=1e-5, rtol=1e-5)
+
+
+def test_edm_with_a_spread_of_one_is_v():
+    x0, noise, t = torch.randn(5, 3, 4, 4), torch.randn(5, 3, 4, 4), torch.tensor([1, 7, 20, 45, T])
+    edm, v = PredictsEDM(lambda x, t, c: -torch.cos(x), PLAIN, 1.0), PredictsV(lambda x, t, c: torch.cos(x), PLAIN)
+    torch.testing.assert_close(edm.target(x0, noise, t), -v.target(x0, noise, t), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(edm(x0, t / T), v(x0, t / T), atol=1e-5, rtol=1e-5)
+
+
+def test_what_edm_shows_and_asks_for_has_variance_one():
+    x0, noise = 0.5 * torch.randn(50_000, 1, 1, 1), torch.randn(50_000, 1, 1, 1)
+    shown = []
+    edm = PredictsEDM(lambda x, t, c: shown.append(x) or x, PLAIN)
+    for t in (1, 15, 40, T):
+        ab = PLAIN.ab_t[t]
+        edm.answer(ab.sqrt() * x0 + (1 - ab).sqrt() * noise, t / T)
+        assert shown[-1].var().item() == pytest.approx(1, abs=0.03)
+        assert edm.target(x0, noise, t).var().item() == pytest.approx(1, abs=0.03)
+
+
+def test_edm_wants_a_spread_above_nothing():
+    with pytest.raises(ValueError, match="expected sigma_data from 0.001 to inf, got 0"):
+        PredictsEDM(lambda x, t, c: x, PLAIN, 0)
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_a_run_of_the_kit_has_the_loss_of_the_denoiser(name):
+    """``answer_errors`` weighted, over all pictures, is ``DenoiseDiffusion.loss``."""
+    x0, noise, t = torch.randn(6, 3, 4, 4), torch.randn(6, 3, 4, 4), torch.tensor([1, 7, 20, 30, 45, T])
+    diffusion = DenoiseDiffusion(lambda x, t, c: torch.sin(x), T, schedule=PLAIN, objective=name, loss_weight="min-snr")
+    x_t, _ = diffusion.forward_sample(x0, t, noise)
+    errors = answer_errors(diffusion.weights)(diffusion.model, x_t, t, None, x0, noise, PLAIN)
+    assert errors.shape == (6,)
+    assert errors.mean().item() == pytest.approx(diffusion.loss(x0, t=t, noise=noise).item(), rel=1e-5)
 
 
 def test_on_the_straight_schedule_the_time_is_the_level():
@@ -328,7 +392,7 @@ def test_euler_steps_of_the_flow_are_those_of_diffusers():
 @pytest.mark.parametrize("name", OBJECTIVES)
 @pytest.mark.parametrize("kind", ["simple", "min-snr", "bound"])
 def test_a_weight_means_the_same_whatever_is_answered(kind, name):
-    """The same wrong x̂_0, said in four ways, costs the same, up to one factor for the bound."""
+    """The same wrong x̂_0, said in five ways, costs the same, up to one factor for the bound."""
     x0, noise, wrong = (torch.randn(T - 1, 1, 4, 4).double() for _ in range(3))
     t = torch.arange(2, T + 1)
     ab = PLAIN.ab_t.double()[t][:, None, None, None]
@@ -369,7 +433,7 @@ def test_the_bound_weighs_as_the_divergence_does():
     assert noise[1:].mean().item() == pytest.approx(1, rel=1e-4)
 
 
-@pytest.mark.parametrize("name", ["x0", "v", "flow"])
+@pytest.mark.parametrize("name", ["x0", "v", "flow", "edm"])
 @pytest.mark.parametrize("kind", ["own", "simple", "min-snr", "bound"])
 def test_weights_are_finite_where_nothing_is_left(kind, name):
     weights = loss_weights(kind, OBJECTIVES[name](lambda x, t, c: x, ZERO))
@@ -393,5 +457,5 @@ def test_words_that_are_not_known():
         loss_weights("snr", model)
     with pytest.raises(ValueError, match="expected levels out of uniform, middle, got 'high'"):
         draw_levels("high", 3, 10)
-    with pytest.raises(ValueError, match="expected an objective out of noise, x0, v, flow, got 'eps'"):
+    with pytest.raises(ValueError, match="expected an objective out of noise, x0, v, flow, edm, got 'eps'"):
         DenoiseDiffusion(model, objective="eps")

@@ -1,0 +1,364 @@
+"""Train and measure networks that answer with noise, x̂_0, v or a velocity, from the sprites in ``data/``.
+
+    python -m going_further.make_flows --bf16                      # all of it, about two hours
+    python -m going_further.make_flows --bf16 answers --seeds 1    # some tables, begun from one seed
+
+All are the course's network at half width. A run that ``flow_networks/figures.json`` holds with the same recipe is not
+made again; one that was stopped goes on. ``noise.pth``, ``flow.pth`` and ``reflow.pth`` beside it are of longer runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from diffusion_utilities import (
+    ContextUnet,
+    NoiseSchedule,
+    ddim_step,
+    dpm_step,
+    load_sprites,
+    sample,
+    sample_ddim_context,
+    sample_dpm_context,
+    save_weights,
+    sprite_tensors,
+    step_pairs,
+)
+from going_further.diffusion import DenoiseDiffusion
+from going_further.flows import bend, coupled, coupled_batches, coupled_perturb, heun_step, karras_pairs, reflow_pairs
+from going_further.predictions import OBJECTIVES, PredictsNoise, answer_errors, draw_levels, loss_weights
+from going_further.schedules import SCHEDULES
+from support.files import ROOT, read_json, read_state
+from support.quality import Ruler, background, frechet_sprite_distance, spread
+from support.tables import figures_table, write_text
+from support.training import Recipe, Run, half_state_dict
+from weights.make_weights import LABELS, SPRITES
+from weights.measure import draw
+from weights.muon import MuonAndAdamW
+
+FOLDER = ROOT / "going_further/flow_networks"
+WIDTH = 32  # half of the course's 64
+VIEWS = 4
+SHORT, LONG, FEW = 7, 56, 4  # epochs of 7,152 pictures
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to train: what the network answers with, at which levels, and how much they count.
+
+    Attributes:
+        words: for the table.
+        objective, weight, levels: see :mod:`going_further.predictions`.
+        schedule: a name out of :data:`going_further.schedules.SCHEDULES`.
+        largest: of 1/ᾱ, by which an error counts, see :class:`support.training.Recipe`.
+    """
+
+    words: str
+    objective: str
+    schedule: str = "linear"
+    weight: str = "own"
+    levels: str = "uniform"
+    largest: float = 1.0
+
+    def made_schedule(self) -> NoiseSchedule:
+        return SCHEDULES[self.schedule](500)
+
+
+WAYS = {
+    "noise": Way("ε, all levels alike", "noise"),
+    "noise_cut": Way("ε, 1/ᾱ at most 5: the course's", "noise", largest=5.0),
+    "x0": Way("x̂_0", "x0"),
+    "v": Way("v", "v"),
+    "edm": Way("EDM's F", "edm"),
+    "flow": Way("velocity, straight schedule", "flow", "straight"),
+    "flow_middle": Way("velocity, straight schedule, levels in the middle", "flow", "straight", levels="middle"),
+    "v_zero": Way("v, schedule with ᾱ_T = 0", "v", "linear-zero"),
+    "min_snr": Way("x̂_0, weight min-SNR", "x0", weight="min-snr"),
+    "bound": Way("ε, weight of the bound", "noise", weight="bound"),
+}
+GROUNDS = ("noise", "x0", "v", "flow", "v_zero")
+
+
+def build(way: Way) -> PredictsNoise:
+    """A new network, as a model of noise."""
+    return OBJECTIVES[way.objective](ContextUnet(3, WIDTH, 5, 16), way.made_schedule())
+
+
+def ways_of_run(way: Way, model: PredictsNoise) -> dict:
+    """What :class:`support.training.Run` is given for it."""
+    return {
+        "schedule": way.made_schedule(),
+        "errors": answer_errors(loss_weights(way.weight, model)),
+        "levels": lambda n, timesteps, generator: draw_levels(way.levels, n, timesteps, generator),
+    }
+
+
+def train(
+    name: str, way: Way, images: Tensor, labels: Tensor, recipe: Recipe, start: dict | None = None, **ways: Callable
+) -> tuple[PredictsNoise, dict]:
+    """The averaged network of a run, and what is worth recording."""
+    torch.manual_seed(recipe.seed)  # all runs of a seed start from the same weights
+    model = build(way)
+    model = model.to(images.device, memory_format=torch.channels_last)
+    if start is not None:
+        model.model.load_state_dict(start)
+    recipe = replace(recipe, largest_weight=way.largest)
+    path = FOLDER / f"{name}_{recipe.seed}.checkpoint"
+    run = Run(recipe, model, MuonAndAdamW(model), images, labels, path, **(ways_of_run(way, model) | ways))
+    figures = run.finish()
+    path.unlink()
+    return run.ema.eval(), figures
+
+
+# ------------------------------------------------------------------------------------ measuring
+
+SAMPLERS = {
+    "DDIM-25": (sample_ddim_context, {"n": 25}),
+    "DDIM-10": (sample_ddim_context, {"n": 10}),
+    "η=∞-10": (sample_dpm_context, {"n": 10, "eta": math.inf}),
+}
+
+
+class Judge:
+    """The sprites, and fresh ones for each seed of training.
+
+    Args:
+        bf16: whether passes are computed in 16 bits.
+    """
+
+    def __init__(self, device: str, bf16: bool) -> None:
+        self.images, self.labels = sprite_tensors(*load_sprites(SPRITES, LABELS), device)
+        self.ruler, self.bf16 = Ruler(self.images), bf16
+
+    def fsd(self, samples: Tensor, seed: int) -> float:
+        """The Fréchet sprite distance to the fresh sprites of a seed."""
+        return frechet_sprite_distance(samples.clamp(-1, 1), self.ruler.fresh[seed], self.ruler.classifier)
+
+    def draw(self, model: PredictsNoise, sampler: str, seed: int, count: int | None = None) -> Tensor:
+        """Samples on the model's own schedule, as many as there are sprites."""
+        draws, options = SAMPLERS[sampler]
+        options = options | {"model": model, "schedule": model.schedule}
+        return draw(draws, count or len(self.images), seed, None, self.bf16, **options)
+
+    def by_sampler(self, model: PredictsNoise, seed: int) -> dict[str, float]:
+        """FSD by each sampler."""
+        return {f"FSD, {name}": round(self.fsd(self.draw(model, name, seed), seed), 2) for name in SAMPLERS}
+
+    def recipe(self, epochs: int, seed: int) -> Recipe:
+        return Recipe(epochs=epochs, views=VIEWS, seed=seed, bf16=self.bf16)
+
+
+def answers(judge: Judge, book: Book, seed: int) -> None:
+    """What the network answers with, and how much each level counts, at equal images."""
+    for name, way in WAYS.items():
+        recipe = judge.recipe(SHORT, seed)
+        if book.has("answers", name, seed):
+            continue
+        model, run = train(name, way, judge.images, judge.labels, recipe)
+        row = judge.by_sampler(model, seed)
+        if name in ("noise", "bound"):
+            row["bits"] = round(bits(model, way, judge.ruler.fresh[seed][:200]), 3)
+        book.put("answers", name, seed, row | {"images": run["images_shown"], "seconds": run["seconds"]})
+
+
+def bits(model: PredictsNoise, way: Way, pictures: Tensor) -> float:
+    """The variational bound of pictures, in bits per number."""
+    denoiser = DenoiseDiffusion(model.model, schedule=model.schedule, objective=way.objective)
+    return denoiser.bits_per_dim(pictures, seed=0).total.mean().item()
+
+
+def grounds(judge: Judge, book: Book, seed: int) -> None:
+    """Sprites of which half stand on black: is the ground of a sample black or white, and how far from either?"""
+    white = (judge.images == 1).all(dim=1, keepdim=True)
+    images = torch.cat([judge.images, torch.where(white, -1.0, judge.images)])
+    labels, where = judge.labels.repeat(2, 1), background(judge.images)
+    for name in GROUNDS:
+        if book.has("grounds", name, seed):
+            continue
+        model, run = train(f"grounds_{name}", WAYS[name], images, labels, judge.recipe(FEW // 2, seed))
+        row = {}
+        for sampler in SAMPLERS:
+            ground = judge.draw(model, sampler, seed, 596)[:, :, where].mean(dim=(1, 2))  # (n,)
+            row[f"black, {sampler}, %"] = round(100 * (ground < 0).float().mean().item(), 1)
+            row[f"shift, {sampler}"] = round(127.5 * (ground.abs() - 1).abs().mean().item(), 2)
+        book.put("grounds", name, seed, row | {"images": run["images_shown"]})
+
+
+def longer(judge: Judge, book: Book, seed: int) -> None:
+    """One longer run with ε, one with a velocity, and one reflow of the latter; their networks are stored."""
+    for name in ("noise_cut", "flow"):
+        file = FOLDER / f"{name.removesuffix('_cut')}.pth"
+        if book.has("longer", name, seed):
+            continue
+        model, run = train(f"longer_{name}", WAYS[name], judge.images, judge.labels, judge.recipe(LONG, seed))
+        if seed == 0:
+            save_weights(half_state_dict(model.model), file)
+        row = judge.by_sampler(model, seed)
+        book.put("longer", name, seed, row | {"images": run["images_shown"], "seconds": run["seconds"]})
+    if seed == 0 and not book.has("longer", "reflow", 0):
+        reflow(judge, book)
+
+
+def reflow(judge: Judge, book: Book) -> None:
+    way, state = WAYS["flow"], read_state(FOLDER / "flow.pth")
+    teacher = load("flow")
+    with torch.autocast(judge.images.device.type, torch.bfloat16, enabled=judge.bf16):
+        noise, x = reflow_pairs(4 * len(judge.images), model=teacher, schedule=teacher.schedule, n=25)
+    pairs, labels = torch.cat([x.float(), noise], dim=1), judge.labels.repeat(4, 1)
+    recipe = replace(judge.recipe(14, 0), views=1, rate=0.3)
+    ways = {"batches": coupled_batches, "perturb": coupled_perturb}
+    ways["errors"] = coupled(answer_errors(loss_weights(way.weight, teacher)))
+    model, run = train("reflow", way, pairs, labels, recipe, state, **ways)
+    save_weights(half_state_dict(model.model), FOLDER / "reflow.pth")
+    row = judge.by_sampler(model, 0) | {"images": run["images_shown"], "seconds": run["seconds"]}
+    book.put("longer", "reflow", 0, row)
+
+
+def load(name: str) -> PredictsNoise:
+    """A stored network, "noise", "flow" or "reflow", as a model of noise, ready to draw.
+
+    Raises:
+        FileNotFoundError, ValueError: no such file, or one that is damaged.
+    """
+    model = build(WAYS["noise_cut" if name == "noise" else "flow"])
+    model.model.load_state_dict(read_state(FOLDER / f"{name}.pth"))
+    return model.eval()
+
+
+PASSES = (1, 2, 3, 5, 9, 15, 25)  # through the network
+# name → the step and the levels for n passes; Heun's step takes two passes, its last one
+SOLVERS = {
+    "Euler": lambda model, n: (ddim_step(0.0, model.schedule), step_pairs(n)),
+    "DPM-Solver++": lambda model, n: (dpm_step(0.0, model.schedule), step_pairs(n)),
+    "Heun": lambda model, n: (heun_step(model, None, model.schedule, straight=True), step_pairs((n + 1) // 2)),
+    "Euler, Karras levels": lambda model, n: (ddim_step(0.0, model.schedule), karras_pairs(n, model.schedule)),
+    "Heun in σ, Karras levels": lambda model, n: (
+        heun_step(model, None, model.schedule),
+        karras_pairs((n + 1) // 2, model.schedule),
+    ),
+}
+
+
+def steps(judge: Judge, book: Book, seed: int) -> None:
+    """FSD against passes through the network, by several solvers without fresh noise."""
+
+    def walk(count: int, _: None, *, model: PredictsNoise, solver: str, n: int, **options: object) -> tuple:
+        return sample(*SOLVERS[solver](model, n), count, model=model, schedule=model.schedule, **options)
+
+    for name in ("noise", "flow", "reflow"):
+        model = load(name)
+        for solver in SOLVERS:
+            if "Karras" in solver and name != "noise":  # their schedule ends where σ is infinite
+                continue
+            for n in PASSES:
+                key = f"{name}, {solver}, {n}"
+                if ("Heun" in solver and n % 2 == 0) or book.has("steps", key, seed):
+                    continue
+                x = draw(walk, len(judge.images), seed, None, judge.bf16, model=model, solver=solver, n=n)
+                book.put("steps", key, seed, {"FSD": round(judge.fsd(x, seed), 2)})
+
+
+def bends(judge: Judge, book: Book, seed: int) -> None:
+    """How bent the ways of the stored flows are, 0 being straight."""
+    generator = torch.Generator().manual_seed(seed)
+    noise = torch.randn(len(judge.images) // 12, 3, 16, 16, generator=generator)
+    for name in ("noise", "flow", "reflow"):
+        if not book.has("bends", name, seed):
+            model = load(name)
+            book.put("bends", name, seed, {"bend": round(bend(model, noise, schedule=model.schedule), 4)})
+
+
+TABLES = {"answers": answers, "longer": longer, "grounds": grounds, "steps": steps, "bends": bends}
+
+
+# ------------------------------------------------------------------------------------------ the book
+
+
+class Book:
+    """The figures of all runs, table → row → seed → figures, written to the folder after each."""
+
+    def __init__(self) -> None:
+        self.path = FOLDER / "figures.json"
+        self.read()
+
+    def read(self) -> dict:
+        """What the file holds now.
+
+        Raises:
+            ValueError: it is damaged.
+        """
+        self.figures = read_json(self.path) if self.path.exists() else {}
+        return self.figures
+
+    def has(self, table: str, row: str, seed: int) -> bool:
+        return str(seed) in self.read().get(table, {}).get(row, {})
+
+    def put(self, table: str, row: str, seed: int, figures: dict) -> None:
+        """Record one run; the file is read first, for two programs may run side by side."""
+        self.read().setdefault(table, {}).setdefault(row, {})[str(seed)] = figures
+        print(table, row, seed, figures, flush=True)
+        write_text(self.path, json.dumps(self.figures, indent=1) + "\n")
+        write_text(FOLDER / "FIGURES.md", page(self.figures))
+
+
+def rows_of(figures: dict, table: str) -> dict[str, dict]:
+    """Row → column → mean and standard deviation over the seeds, or a number that all seeds share."""
+    rows = {}
+    for name, seeds in figures.get(table, {}).items():
+        columns = next(iter(seeds.values()))
+        rows[name] = {c: spread([run[c] for run in seeds.values()]) for c in columns if c not in ("images", "seconds")}
+    return rows
+
+
+def page(figures: dict) -> str:
+    """All tables, in Markdown."""
+    parts = ["# Answers and flows in figures\n", PREFACE]
+    for table, measure in TABLES.items():
+        rows = {WAYS[name].words if name in WAYS else name: row for name, row in rows_of(figures, table).items()}
+        if rows:
+            parts += [
+                f"## {table.capitalize()}\n",
+                " ".join(measure.__doc__.split()) + "\n",
+                figures_table(rows) + "\n",
+            ]
+    return "\n".join(parts)
+
+
+PREFACE = f"""Made by `python -m going_further.make_flows --bf16`. FSD is the Fréchet sprite distance of 1,788 samples
+to as many fresh sprites. Mean ± standard deviation over seeds of training, one seed of sampling each; where a network
+was trained once, over seeds of sampling; without ±, one seed. All networks are the course's at half width. Under
+*answers* each was shown {SHORT * 7152:,} pictures, under *longer* {LONG * 7152:,}.
+"""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(
+        prog="make_flows", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("tables", nargs="*", metavar="TABLE", help=f"{', '.join(TABLES)} (default: all)")
+    parser.add_argument(
+        "--seeds", type=int, nargs="+", default=[0, 1, 2], metavar="SEED", help="which (default: 0 1 2)"
+    )
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--bf16", action="store_true", help="16-bit arithmetic: faster on new processors")
+    args = parser.parse_args(arguments)
+    if unknown := set(args.tables) - set(TABLES):
+        parser.error(f"expected tables among {', '.join(TABLES)}, got {', '.join(sorted(unknown))}")
+    if not set(args.seeds) <= {0, 1, 2}:
+        parser.error(f"expected seeds out of 0, 1 and 2, got {args.seeds}")
+    FOLDER.mkdir(exist_ok=True)
+    book, judge = Book(), Judge(args.device, args.bf16)
+    for seed in args.seeds:
+        for table in args.tables or TABLES:
+            TABLES[table](judge, book, seed)
+
+
+if __name__ == "__main__":
+    main()
