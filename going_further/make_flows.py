@@ -46,7 +46,8 @@ from weights.muon import MuonAndAdamW
 FOLDER = ROOT / "going_further/flow_networks"
 WIDTH = 32  # half of the course's 64
 VIEWS = 4
-SHORT, LONG, FEW = 7, 56, 4  # epochs of 7,152 pictures
+EPOCH = 7104  # pictures: as many batches of 64 as four views of each sprite make
+SHORT, LONG, FEW = 7, 40, 2  # epochs
 
 
 @dataclass(frozen=True)
@@ -182,10 +183,10 @@ def grounds(judge: Judge, book: Book, seed: int) -> None:
     for name in GROUNDS:
         if book.has("grounds", name, seed):
             continue
-        model, run = train(f"grounds_{name}", WAYS[name], images, labels, judge.recipe(FEW // 2, seed))
+        model, run = train(f"grounds_{name}", WAYS[name], images, labels, judge.recipe(FEW, seed))
         row = {}
         for sampler in SAMPLERS:
-            ground = judge.draw(model, sampler, seed, 596)[:, :, where].mean(dim=(1, 2))  # (n,)
+            ground = judge.draw(model, sampler, seed, len(judge.images) // 3)[:, :, where].mean(dim=(1, 2))  # (n,)
             row[f"black, {sampler}, %"] = round(100 * (ground < 0).float().mean().item(), 1)
             row[f"shift, {sampler}"] = round(127.5 * (ground.abs() - 1).abs().mean().item(), 2)
         book.put("grounds", name, seed, row | {"images": run["images_shown"]})
@@ -334,7 +335,7 @@ def page(figures: dict) -> str:
 PREFACE = f"""Made by `python -m going_further.make_flows --bf16`. FSD is the Fréchet sprite distance of 1,788 samples
 to as many fresh sprites. Mean ± standard deviation over seeds of training, one seed of sampling each; where a network
 was trained once, over seeds of sampling; without ±, one seed. All networks are the course's at half width. Under
-*answers* each was shown {SHORT * 7152:,} pictures, under *longer* {LONG * 7152:,}.
+*answers* each was shown {SHORT * EPOCH:,} pictures, under *longer* {LONG * EPOCH:,}.
 """
 
 

@@ -18,6 +18,7 @@ from diffusion_utilities import (
     step_pairs,
 )
 from going_further.diffusion import DenoiseDiffusion, gaussian_kl
+from going_further.flows import heun_step
 from going_further.predictions import (
     OBJECTIVES,
     PredictsEDM,
@@ -121,6 +122,21 @@ def test_on_an_ordinary_schedule_all_go_the_way_of_the_noise_predictor(kind, nam
     _, expected = draw(exact_denoiser(M, S, PLAIN), name, PLAIN)
     _, frames = draw(MODELS[kind](PLAIN), name, PLAIN)
     np.testing.assert_allclose(frames, expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("is_straight", [False, True])
+@pytest.mark.parametrize("kind", MODELS)
+def test_heun_goes_the_same_way_with_all(kind, is_straight):
+    def walk(model, schedule, n, straight):
+        step = heun_step(model, None, schedule, straight)
+        how = {"model": model, "schedule": schedule, "seed": 0, "progress": False}
+        return sample(step, step_pairs(n, T), SHAPE[0], **how)[0]
+
+    expected = walk(exact_denoiser(M, S, PLAIN), PLAIN, 15, is_straight)
+    torch.testing.assert_close(walk(MODELS[kind](PLAIN), PLAIN, 15, is_straight), expected, atol=1e-4, rtol=0)
+    x = walk(MODELS[kind](ZERO), ZERO, 30, True)  # also from where nothing is left of the picture
+    assert x.mean().item() == pytest.approx(M, abs=5 * S / math.sqrt(x.numel()))
+    assert x.std().item() == pytest.approx(S, rel=0.03)
 
 
 def ddpm(x, x0, noise, z, ab, ab_next):
