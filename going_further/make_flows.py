@@ -84,7 +84,8 @@ WAYS = {
     "min_snr": Way("x̂_0, weight min-SNR", "x0", weight="min-snr"),
     "bound": Way("ε, weight of the bound", "noise", weight="bound"),
 }
-GROUNDS = ("noise", "x0", "v", "flow", "v_zero")
+NETWORKS = {"noise": "noise_cut", "flow": "flow_middle"}  # that are trained for longer and stored
+GROUNDS = ("noise", "v", "v_zero", "flow")
 
 
 def build(way: Way) -> PredictsNoise:
@@ -194,13 +195,12 @@ def grounds(judge: Judge, book: Book, seed: int) -> None:
 
 def longer(judge: Judge, book: Book, seed: int) -> None:
     """One longer run with ε, one with a velocity, and one reflow of the latter; their networks are stored."""
-    for name in ("noise_cut", "flow"):
-        file = FOLDER / f"{name.removesuffix('_cut')}.pth"
+    for network, name in NETWORKS.items():
         if book.has("longer", name, seed):
             continue
         model, run = train(f"longer_{name}", WAYS[name], judge.images, judge.labels, judge.recipe(LONG, seed))
         if seed == 0:
-            save_weights(half_state_dict(model.model), file)
+            save_weights(half_state_dict(model.model), FOLDER / f"{network}.pth")
         row = judge.by_sampler(model, seed)
         book.put("longer", name, seed, row | {"images": run["images_shown"], "seconds": run["seconds"]})
     if seed == 0 and not book.has("longer", "reflow", 0):
@@ -208,7 +208,7 @@ def longer(judge: Judge, book: Book, seed: int) -> None:
 
 
 def reflow(judge: Judge, book: Book) -> None:
-    way, state = WAYS["flow"], read_state(FOLDER / "flow.pth")
+    way, state = WAYS[NETWORKS["flow"]], read_state(FOLDER / "flow.pth")
     teacher = load("flow")
     with torch.autocast(judge.images.device.type, torch.bfloat16, enabled=judge.bf16):
         noise, x = reflow_pairs(4 * len(judge.images), model=teacher, schedule=teacher.schedule, n=25)
@@ -228,12 +228,12 @@ def load(name: str) -> PredictsNoise:
     Raises:
         FileNotFoundError, ValueError: no such file, or one that is damaged.
     """
-    model = build(WAYS["noise_cut" if name == "noise" else "flow"])
+    model = build(WAYS[NETWORKS.get(name, NETWORKS["flow"])])
     model.model.load_state_dict(read_state(FOLDER / f"{name}.pth"))
     return model.eval()
 
 
-PASSES = (1, 2, 3, 5, 9, 15, 25)  # through the network
+PASSES = (1, 2, 3, 5, 9, 25)  # through the network
 # name → the step and the levels for n passes; Heun's step takes two passes, its last one
 SOLVERS = {
     "Euler": lambda model, n: (ddim_step(0.0, model.schedule), step_pairs(n)),
@@ -256,7 +256,8 @@ def steps(judge: Judge, book: Book, seed: int) -> None:
     for name in ("noise", "flow", "reflow"):
         model = load(name)
         for solver in SOLVERS:
-            if "Karras" in solver and name != "noise":  # their schedule ends where σ is infinite
+            # the schedule of a flow ends where σ is infinite; what reflow does is seen by one solver
+            if ("Karras" in solver and name != "noise") or (solver != "Euler" and name == "reflow"):
                 continue
             for n in PASSES:
                 key = f"{name}, {solver}, {n}"

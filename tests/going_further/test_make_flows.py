@@ -32,7 +32,7 @@ def small(tmp_path, monkeypatch):
     monkeypatch.setattr(make_flows, "bits", lambda *_: 4.0)
     for length in ("SHORT", "LONG", "FEW", "VIEWS"):
         monkeypatch.setattr(make_flows, length, 1)
-    few = {name: make_flows.WAYS[name] for name in ("noise", "noise_cut", "flow", "bound")}
+    few = {name: make_flows.WAYS[name] for name in ("noise", "noise_cut", "flow", "flow_middle", "bound")}
     monkeypatch.setattr(make_flows, "WAYS", few)
     monkeypatch.setattr(make_flows, "GROUNDS", ("noise", "flow"))
     monkeypatch.setattr(make_flows, "PASSES", (1, 3))
@@ -57,7 +57,7 @@ def test_all_tables_are_made_and_not_made_again(small, capsys):
     names = {"FIGURES.md", "figures.json", "noise.pth", "flow.pth", "reflow.pth"}
     assert {path.name for path in small.iterdir()} == names
     page = (small / "FIGURES.md").read_text(encoding="utf-8")
-    assert all(way.words in page for way in make_flows.WAYS.values()) and "reflow, Heun, 3" in page
+    assert all(way.words in page for way in make_flows.WAYS.values()) and "flow, Heun, 3" in page
     capsys.readouterr()
     make_flows.main(["--seeds", "0"])
     assert not capsys.readouterr().out  # nothing was made
