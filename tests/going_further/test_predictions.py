@@ -18,7 +18,7 @@ from diffusion_utilities import (
     step_pairs,
 )
 from going_further.diffusion import DenoiseDiffusion, gaussian_kl
-from going_further.flows import heun_step
+from going_further.flows import heun_step, karras_pairs
 from going_further.predictions import (
     OBJECTIVES,
     PredictsEDM,
@@ -30,7 +30,7 @@ from going_further.predictions import (
     loss_weights,
     time_of_flow,
 )
-from going_further.schedules import straight, zero_terminal_snr
+from going_further.schedules import linear_zero, straight, zero_terminal_snr
 
 T = 60
 PLAIN = linear_schedule(T, 1e-3, 0.15)
@@ -326,6 +326,49 @@ def test_edm_is_preconditioned_as_in_diffusers(sigma_data):
         answer = torch.sin(3 * theirs.precondition_inputs(y, sigma))
         x0 = theirs.precondition_outputs(y, answer, sigma)
         torch.testing.assert_close(ours(x_t, t / T), (y - x0) / sigma, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("to_zero", [False, True], ids=["linear", "ends at nothing"])
+def test_steps_with_v_are_those_of_diffusers(to_zero):
+    diffusers = pytest.importorskip("diffusers")
+    schedule, n = (linear_zero if to_zero else linear_schedule)(500), 10
+    theirs = diffusers.DDIMScheduler(
+        num_train_timesteps=500,
+        beta_start=1e-4,
+        beta_end=0.02,
+        clip_sample=False,
+        prediction_type="v_prediction",
+        rescale_betas_zero_snr=to_zero,
+        timestep_spacing="trailing",
+    )
+    theirs.set_timesteps(n)
+    torch.testing.assert_close(theirs.alphas_cumprod, schedule.ab_t[1:], atol=1e-5, rtol=1e-4)
+    start = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    x = start
+    for level in theirs.timesteps:  # they count from 0
+        x = theirs.step(torch.sin(2 * x) + (level + 1) / 500, level, x).prev_sample
+    model = PredictsV(lambda x, t, c: torch.sin(2 * x) + t, schedule)
+    how = {"schedule": schedule, "x": start, "progress": False, "save_rate": None}
+    found, _ = sample(ddim_step(0.0, schedule), step_pairs(n), 4, model=model, **how)
+    torch.testing.assert_close(found, x, atol=2e-4, rtol=1e-3)
+
+
+def test_steps_with_edm_are_those_of_diffusers():
+    """From the same network F, on the same levels; theirs is y = x_t / √ᾱ."""
+    diffusers = pytest.importorskip("diffusers")
+    schedule, n = linear_schedule(), 8
+    theirs, pairs = diffusers.EDMEulerScheduler(sigma_data=0.5), karras_pairs(n, schedule)
+    theirs.set_timesteps(n)
+    ab_t = schedule.ab_t[[t for t, _ in pairs]]
+    theirs.sigmas = torch.cat([((1 - ab_t) / ab_t).sqrt(), torch.zeros(1)])
+    start = torch.randn(4, 3, 16, 16, generator=torch.Generator().manual_seed(1))
+    y = start / ab_t[0].sqrt()
+    for timestep in theirs.timesteps:
+        y = theirs.step(torch.sin(2 * theirs.scale_model_input(y, timestep)), timestep, y).prev_sample
+    model = PredictsEDM(lambda x, t, c: torch.sin(2 * x), schedule)
+    how = {"schedule": schedule, "x": start, "progress": False, "save_rate": None}
+    found, _ = sample(ddim_step(0.0, schedule), pairs, 4, model=model, **how)
+    torch.testing.assert_close(found, y, atol=2e-4, rtol=1e-3)
 
 
 def test_edm_with_a_spread_of_one_is_v():
