@@ -64,6 +64,20 @@ def karras_pairs(n: int, schedule: NoiseSchedule | None = None, rho: float = RHO
     return list(zip(levels, [*levels[1:], 0], strict=True))
 
 
+@torch.no_grad()
+def ways(velocity: Callable, x: Tensor, n: int = 200) -> Tensor:
+    """Where a flow leads, place by place, in n equal Euler steps from τ = 1 to 0: (n+1, k, …), x first.
+
+    Args:
+        velocity: ``velocity(x, tau)`` → u, shaped like x.
+        x: where the ways begin (k, …).
+    """
+    places, times = [x], torch.linspace(1, 0, n + 1)
+    for tau, tau_next in zip(times[:-1], times[1:], strict=True):
+        places.append(places[-1] + (tau_next - tau) * velocity(places[-1], tau))
+    return torch.stack(places)
+
+
 def euler_step(x: Tensor, t: int, t_next: int, velocity: Tensor, schedule: NoiseSchedule) -> Tensor:
     """x_τ' = x_τ + (τ'-τ) u: an Euler step of the flow from level t to t_next, for x in the size of x_t.
 

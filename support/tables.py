@@ -21,7 +21,7 @@ def pm(figure: dict, digits: int = 2) -> str:
     return f"{mean:.{digits}f}" + ("" if std is None else f" ± {std:.{digits}f}")
 
 
-IN_HUNDREDTHS = ("distance", "precision", "recall")  # columns of small numbers
+IN_HUNDREDTHS = ("distance", "precision", "recall", "bits", "bend")  # columns of small numbers
 
 
 def figures_table(rows: dict[str, dict], columns: Sequence[str] = ()) -> str:

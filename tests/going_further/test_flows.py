@@ -15,6 +15,7 @@ from going_further.flows import (
     heun_step,
     karras_pairs,
     reflow_pairs,
+    ways,
 )
 from going_further.predictions import PredictsFlow, PredictsV, answer_errors, loss_weights
 from going_further.schedules import cosine, linear_zero, straight
@@ -163,6 +164,13 @@ def test_heun_from_pure_noise():
 
 
 # ------------------------------------------------------------------------------------ the straight way
+
+
+def test_ways_are_euler_steps_from_noise_to_picture():
+    """To a single picture m every way is straight: (1-τ) m + τ ε, at each place of the walk."""
+    found = ways(lambda x, tau: (x - M) / tau, START, 8)
+    tau = torch.linspace(1, 0, 9).reshape(-1, 1, 1, 1, 1)
+    torch.testing.assert_close(found, (1 - tau) * M + tau * START)
 
 
 @pytest.mark.parametrize("schedule", [SCHEDULE, straight(500)], ids=["linear", "straight"])
