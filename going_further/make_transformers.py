@@ -33,6 +33,7 @@ from diffusion_utilities import (
     sprite_tensors,
 )
 from going_further.dit import DiT
+from going_further.predictions import PredictsV
 from support.files import ROOT, read_json
 from support.quality import SEEDS, Ruler, fresh_pictures, spread
 from support.speed import evaluating
@@ -50,7 +51,7 @@ PATCHES = (1, 2, 4, 8)
 # 37 epochs of 27 steps of 64 pictures: 63,936 pictures
 RECIPE = Recipe(epochs=37, views=1, largest_weight=5.0)
 # the class is decided at high levels, where 1/ᾱ is large
-NETWORK = Recipe(epochs=40, views=4, largest_weight=math.inf, context_dropout=CONTEXT_DROPOUT)
+NETWORK = Recipe(epochs=36, views=4, largest_weight=math.inf, context_dropout=CONTEXT_DROPOUT)
 HELD_OUT, HELD_OUT_SEED = 1000, 300  # fresh sprites; the rulers have other seeds
 
 
@@ -69,11 +70,22 @@ class Transformer:
 
 
 # name → sizes, None for the U-Net. A number at the end of a name is the seed.
-NETWORKS: dict[str, Transformer | None] = {"network": Transformer(dim=96, depth=6, n_classes=5)}
+NETWORKS: dict[str, Transformer | None] = {"network": Transformer(dim=128, depth=6, n_classes=5)}
 for seed in SEEDS:
     NETWORKS |= {f"unet_{seed}": None, f"images_{seed}": Transformer(), f"seconds_{seed}": Transformer()}
+    NETWORKS |= {f"unet_v_{seed}": None, f"v_{seed}": Transformer()}
 NETWORKS |= {f"width_{dim}": Transformer(dim=dim) for dim in WIDTHS if dim != DIM}
 NETWORKS |= {f"patch_{patch}": Transformer(patch=patch) for patch in reversed(PATCHES) if patch != 2}
+
+
+# name without its seed → the row, and whose steps were timed
+COMPARED = {
+    "unet": ("U-Net", "unet"),
+    "images": ("transformer, equal images", "patch_2"),
+    "seconds": ("transformer, equal seconds", "patch_2"),
+    "unet_v": ("U-Net, answers with v", "unet"),
+    "v": ("transformer, answers with v, equal seconds", "patch_2"),
+}
 
 
 class MuonForBlocks:
@@ -164,8 +176,8 @@ def recipe_of(name: str, figures: dict, bf16: bool) -> Recipe:
     """How a network is trained; that of equal seconds has as many steps as fit into the U-Net's seconds."""
     if name == "network":
         return replace(NETWORK, bf16=bf16)
-    recipe = replace(RECIPE, bf16=bf16, seed=int(name[-1]) if name[:-1] in ("unet_", "images_", "seconds_") else 0)
-    if name.startswith("seconds_"):
+    recipe = replace(RECIPE, bf16=bf16, seed=int(name[-1]) if name[:-2] in COMPARED else 0)
+    if name.startswith(("seconds_", "v_")):
         a_step = {kind: figures["timed"][kind]["ms a step"] for kind in ("unet", "patch_2")}
         recipe = replace(recipe, epochs=max(1, round(RECIPE.epochs * a_step["unet"] / a_step["patch_2"])))
     return recipe
@@ -181,16 +193,22 @@ def ruler_of(seed: int) -> Ruler:
 
 
 @torch.no_grad()
-def held_out_loss(model: torch.nn.Module) -> float:
-    """The mean squared error of the noise on sprites that no network has seen; levels and noise are always the same."""
+def held_out_losses(model: torch.nn.Module) -> dict[str, float]:
+    """The mean squared error of the noise on sprites that no network has seen: of all levels, and a fifth of them each.
+
+    Sprites, levels and noise are always the same.
+    """
     fresh, generator = fresh_pictures(HELD_OUT, HELD_OUT_SEED), torch.Generator().manual_seed(HELD_OUT_SEED)
-    t = torch.randint(1, 501, (HELD_OUT,), generator=generator)
+    t = torch.arange(HELD_OUT) % 500 + 1  # (HELD_OUT,)
+    mixed = torch.randperm(HELD_OUT, generator=generator)  # sprites lie sorted by their class
     noise = torch.randn(fresh.shape, generator=generator)
-    x, squares = perturb_input(fresh, t, noise, linear_schedule()), []
+    x, errors = perturb_input(fresh[mixed], t, noise, linear_schedule()), []
     with evaluating(model):
         for part in torch.arange(HELD_OUT).split(100):
-            squares.append((model(x[part], t[part] / 500) - noise[part]).square().mean())
-    return torch.stack(squares).mean().item()
+            errors.append((model(x[part], t[part] / 500) - noise[part]).square().mean(dim=(1, 2, 3)))
+    errors, fifth = torch.cat(errors), (t - 1) // 100
+    bands = {f"t = {100 * i + 1} to {100 * i + 100}": errors[fifth == i].mean().item() for i in range(5)}
+    return {name: round(loss, 5) for name, loss in {"all": errors.mean().item(), **bands}.items()}
 
 
 def fsd_of(model: torch.nn.Module, seed: int, bf16: bool, context: Tensor | None = None) -> dict[str, float]:
@@ -206,16 +224,23 @@ def fsd_of(model: torch.nn.Module, seed: int, bf16: bool, context: Tensor | None
     return figures
 
 
+def answers_with_v(name: str) -> bool:
+    """Whether a network answers with v. The loss is that of the noise all the same, so only the answer differs."""
+    return name == "network" or name[:-2] in ("v", "unet_v")
+
+
 def make(name: str, figures: dict, images: Tensor, labels: Tensor, bf16: bool) -> dict:
     """Train a network and measure it; the one to draw with is kept, in 16 bits."""
     sizes, recipe = NETWORKS[name], recipe_of(name, figures, bf16)
     torch.manual_seed(recipe.seed)
-    run = Run(recipe, *build(sizes), images, labels, FOLDER / f"{name}.checkpoint")
+    model, optimizer = build(sizes)
+    model = PredictsV(model) if answers_with_v(name) else model
+    run = Run(recipe, model, optimizer, images, labels, FOLDER / f"{name}.checkpoint")
     trained = run.finish(lambda run: print(f"{name}: epoch {run.epoch - 1}, loss {run.losses[-1]:.4f}", flush=True))
     trained["loss_per_epoch"] = trained["loss_per_epoch"][-1:]
-    measured = {"parameters": parameters(sizes), "loss": round(held_out_loss(run.ema), 5)}
+    measured = {"parameters": parameters(sizes), "losses": held_out_losses(run.ema)}
     if name == "network":
-        state = {"dit": sizes.arguments(), "weights": half_state_dict(run.ema)}
+        state = {"dit": sizes.arguments(), "weights": half_state_dict(run.ema.model)}
         save_weights(state, FOLDER / "network.pth")
         measured["fsd"] = [fsd_of(run.ema, seed, bf16, labels) for seed in SEEDS]
     elif not name.startswith("width_"):
@@ -230,11 +255,12 @@ def make(name: str, figures: dict, images: Tensor, labels: Tensor, bf16: bool) -
 def tables(figures: dict) -> dict[str, dict[str, dict]]:
     """The notebook's tables, of the runs that are there: table → row → column."""
     runs, timed = figures.get("runs", {}), figures.get("timed", {})
-    made = {"compared": {}, "patches": {}, "widths": {}, "network": {}}
-    kinds = (("unet", "unet", "U-Net"), ("images", "patch_2", "transformer, equal images"))
-    for kind, clock, row in (*kinds, ("seconds", "patch_2", "transformer, equal seconds")):
+    made = {"compared": {}, "levels": {}, "patches": {}, "widths": {}, "network": {}}
+    for kind, (row, clock) in COMPARED.items():
         if several := [runs[f"{kind}_{seed}"] for seed in SEEDS if f"{kind}_{seed}" in runs]:
             made["compared"][row] = compared_row(several, timed[clock]["ms a step"])
+            names = several[0]["losses"]
+            made["levels"][row] = {name: spread([run["losses"][name] for run in several]) for name in names}
     for patch in PATCHES:
         if run := runs.get(f"patch_{patch}" if patch != 2 else "images_0"):
             tokens = {"tokens": (16 // patch) ** 2, "parameters": run["parameters"]}
@@ -242,18 +268,23 @@ def tables(figures: dict) -> dict[str, dict[str, dict]]:
     for dim in WIDTHS:
         if run := runs.get(f"width_{dim}" if dim != DIM else "images_0"):
             a_step = timed[f"width_{dim}" if dim != DIM else "patch_2"]["ms a step"]
-            row = {"parameters": run["parameters"], "ms a step": a_step, "loss": run["loss"]}
+            row = {"parameters": run["parameters"], "ms a step": a_step, "loss": run["losses"]["all"]}
             made["widths"][f"width {dim}"] = row
     if run := runs.get("network"):
-        row = {name: spread([one[name] for one in run["fsd"]]) for name in run["fsd"][0]}
-        made["network"]["the stored transformer"] = {"parameters": run["parameters"], "loss": run["loss"]} | row
+        row = {
+            name if "%" in name else f"FSD, {name}": spread([one[name] for one in run["fsd"]]) for name in run["fsd"][0]
+        }
+        made["network"]["the stored transformer"] = {
+            "parameters": run["parameters"],
+            "loss": run["losses"]["all"],
+        } | row
     return {name: rows for name, rows in made.items() if rows}
 
 
 def quality(several: list[dict]) -> dict:
     """Held-out loss and FSD of runs of different seeds."""
     fsd = {f"FSD, {name}": spread([run["fsd"][0][name] for run in several]) for name in SHORT}
-    return {"loss": spread([run["loss"] for run in several])} | fsd
+    return {"loss": spread([run["losses"]["all"] for run in several])} | fsd
 
 
 def compared_row(several: list[dict], ms_a_step: float) -> dict:
@@ -274,7 +305,7 @@ def in_markdown(rows: dict[str, dict]) -> str:
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
 
     def cell(column: str, figure: object) -> str:
-        digits = 4 if column == "loss" else 1
+        digits = 1 if column.startswith(("FSD", "ms", "right")) else 4
         if isinstance(figure, dict):
             return pm(figure, digits)
         return f"{figure:,}" if isinstance(figure, int) else f"{figure:.{digits}f}"
@@ -285,6 +316,7 @@ def in_markdown(rows: dict[str, dict]) -> str:
 
 TITLES = {
     "compared": "Beside a U-Net of as many parameters",
+    "levels": "The same, loss by level",
     "patches": "Patches",
     "widths": "Widths",
     "network": "The stored transformer",

@@ -40,18 +40,18 @@ def small(tmp_path, monkeypatch):
         return {name: 10.0 + seed for name in make_transformers.SHORT}
 
     monkeypatch.setattr(make_transformers, "fsd_of", fsd_of)
-    monkeypatch.setattr(make_transformers, "held_out_loss", lambda model: 0.1)
+    monkeypatch.setattr(make_transformers, "held_out_losses", lambda model: {"all": 0.1})
     return asked
 
 
 UNET = make_transformers.ContextUnet
 
 
-@pytest.mark.parametrize("name", ["unet_1", "images_2", "seconds_0", "width_32", "patch_8"])
+@pytest.mark.parametrize("name", ["unet_1", "images_2", "seconds_0", "v_1", "width_32", "patch_8"])
 def test_a_run_leaves_figures_and_no_files(tmp_path, small, name):
     run = make_transformers.make(name, {"timed": TIMED}, IMAGES, LABELS, False)
-    assert run["loss"] == 0.1 and run["trained"]["images_shown"] == 64 * run["trained"]["steps"]
-    assert run["trained"]["recipe"]["seed"] == (int(name[-1]) if name[-2] == "_" and name[0] in "uis" else 0)
+    assert run["losses"]["all"] == 0.1 and run["trained"]["images_shown"] == 64 * run["trained"]["steps"]
+    assert run["trained"]["recipe"]["seed"] == (int(name[-1]) if name[0] in "uisv" else 0)
     assert small == ([] if name.startswith("width") else [(run["trained"]["recipe"]["seed"], None)])
     assert not list(tmp_path.iterdir())
 
@@ -66,9 +66,18 @@ def test_the_network_to_draw_with_is_kept_and_knows_classes(tmp_path, small):
 
 def test_as_many_seconds_as_the_u_net(small):
     recipe = make_transformers.recipe_of("seconds_1", {"timed": TIMED}, True)
+    assert make_transformers.recipe_of("v_1", {"timed": TIMED}, True) == recipe
     assert (recipe.epochs, recipe.seed, recipe.bf16) == (3, 1, True)  # 2 epochs at 150 ms a step are 3 at 100
     assert make_transformers.recipe_of("images_1", {"timed": TIMED}, True) == replace(recipe, epochs=2)
     assert make_transformers.recipe_of("unet_1", {"timed": TIMED}, True) == replace(recipe, epochs=2)
+
+
+def test_some_answer_with_v(small, monkeypatch):
+    asked = []
+    monkeypatch.setattr(make_transformers, "held_out_losses", lambda model: asked.append(type(model)) or {"all": 0.1})
+    for name in ("network", "v_0", "unet_v_0", "unet_0", "seconds_0", "patch_8"):
+        make_transformers.make(name, {"timed": TIMED}, IMAGES, LABELS, False)
+    assert [kind is make_transformers.PredictsV for kind in asked] == 3 * [True] + 3 * [False]
 
 
 def test_the_two_that_are_compared_are_of_one_size():
@@ -106,12 +115,21 @@ def test_muon_takes_the_matrices_of_the_blocks():
     assert again.parts[1].state_dict()["state"].keys() == optimizer.parts[1].state_dict()["state"].keys()
 
 
-def test_held_out_loss_is_that_of_the_noise_and_always_the_same(monkeypatch):
+def test_held_out_losses_are_those_of_the_noise_and_always_the_same(monkeypatch):
     monkeypatch.setattr(make_transformers, "fresh_pictures", lambda n, seed: IMAGES[torch.arange(n) % 64])
-    assert make_transformers.held_out_loss(DiT(3, 3, dim=16, depth=1, heads=1)) == pytest.approx(1, abs=0.01)
+    monkeypatch.setattr(make_transformers, "HELD_OUT", 500)
     net = DiT(3, 3, dim=16, depth=1, heads=1)
+    first = make_transformers.held_out_losses(net)
+    assert list(first.values()) == pytest.approx(6 * [1], abs=0.01)  # it says 0
+    assert first["all"] == pytest.approx(sum(list(first.values())[1:]) / 5, abs=1e-4)
     torch.nn.init.normal_(net.out.weight, std=0.1)
-    assert make_transformers.held_out_loss(net) == make_transformers.held_out_loss(net.train()) and net.training
+    assert make_transformers.held_out_losses(net) == make_transformers.held_out_losses(net.train()) and net.training
+
+    def of_the_last_levels(x, t):
+        return torch.where(t[:, None, None, None] > 0.8, x, torch.zeros(()))
+
+    bands = make_transformers.held_out_losses(of_the_last_levels)
+    assert bands["t = 401 to 500"] < 0.2 < 0.9 < bands["t = 301 to 400"] < 1.1
 
 
 def test_what_is_there_is_not_made_again(tmp_path, small, monkeypatch):
@@ -137,7 +155,7 @@ def test_tables_bring_the_seeds_together(small):
     def run(seed, loss):
         fsd = [{name: 10.0 * (seed + 1) for name in make_transformers.SHORT}]
         trained = {"steps": 1000, "images_shown": 64_000}
-        return {"parameters": 300, "loss": loss, "fsd": fsd, "trained": trained}
+        return {"parameters": 300, "losses": {"all": loss}, "fsd": fsd, "trained": trained}
 
     runs = {f"unet_{seed}": run(seed, 0.1 + 0.01 * seed) for seed in SEEDS} | {"images_0": run(0, 0.2)}
     made = make_transformers.tables({"runs": runs, "timed": TIMED})
@@ -145,6 +163,7 @@ def test_tables_bring_the_seeds_together(small):
     assert unet["loss"] == {"mean": 0.11, "std": 0.01} and unet["seconds"] == 150 and transformer["seconds"] == 100
     assert unet["FSD, DDIM, 25 steps"] == {"mean": 20.0, "std": 10.0}
     assert transformer["FSD, DDIM, 25 steps"] == {"mean": 10.0, "std": None}
+    assert made["levels"]["U-Net"] == {"all": {"mean": 0.11, "std": 0.01}}
     assert made["patches"]["patch 2"]["tokens"] == 64 and made["widths"]["width 64"]["loss"] == 0.2
     assert "network" not in made
 
