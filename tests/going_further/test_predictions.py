@@ -8,6 +8,7 @@ import torch
 
 from diffusion_utilities import (
     Clipped,
+    ContextUnet,
     Guided,
     ddim_step,
     ddpm_step,
@@ -18,6 +19,7 @@ from diffusion_utilities import (
     step_pairs,
 )
 from going_further.diffusion import DenoiseDiffusion, gaussian_kl
+from going_further.dit import DiT
 from going_further.flows import heun_step, karras_pairs
 from going_further.predictions import (
     OBJECTIVES,
@@ -31,6 +33,7 @@ from going_further.predictions import (
     time_of_flow,
 )
 from going_further.schedules import linear_zero, straight, zero_terminal_snr
+from going_further.unet import UNet
 
 T = 60
 PLAIN = linear_schedule(T, 1e-3, 0.15)
@@ -518,3 +521,37 @@ def test_words_that_are_not_known():
         draw_levels("high", 3, 10)
     with pytest.raises(ValueError, match="expected an objective out of noise, x0, v, flow, edm, got 'eps'"):
         DenoiseDiffusion(model, objective="eps")
+
+
+NETWORKS = {
+    "ContextUnet": lambda: ContextUnet(3, 8, 5, 16),
+    "UNet": lambda: UNet(3, 3, dim=8, dim_mults=(1, 2), attns=(False, True), n_blocks=1, groups=4, n_classes=5),
+    "DiT": lambda: DiT(3, 3, dim=16, depth=1, heads=2, n_classes=5),
+}
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_may_answer_with_each_and_every_sampler_takes_it(name, objective):
+    """Trained a step, then asked with contexts, guided; what it is and its mode stay."""
+    torch.manual_seed(0)
+    schedule = PLAIN if objective == "noise" else ZERO
+    diffusion = DenoiseDiffusion(NETWORKS[name]().train(), T, schedule=schedule, objective=objective)
+    x, context = torch.rand(5, 3, 16, 16) * 2 - 1, torch.eye(5)
+    for p in diffusion.net.parameters():  # some start as 0, and all samplers agree about nothing
+        p.data += 0.05 * torch.randn_like(p)
+    diffusion.loss(x, context).backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in diffusion.net.parameters())
+    model, seen = Guided(diffusion.model, 2.0), []
+    assert (model.in_channels, model.height, model.n_cfeat) == (3, 16, 5)
+    for step, n in (
+        (ddpm_step(schedule), T),
+        (ddim_step(0.5, schedule), 3),
+        (dpm_step(0.0, schedule), 3),
+        (heun_step(model, context, schedule, straight=True), 3),
+    ):
+        how = {"model": model, "schedule": schedule, "context": context, "seed": 0, "progress": False}
+        samples, _ = sample(step, step_pairs(n, T), 5, **how)
+        assert samples.isfinite().all() and samples.shape == (5, 3, 16, 16) and diffusion.net.training
+        seen.append(samples)
+    assert all((a - b).abs().max() > 1e-3 for a, b in zip(seen, seen[1:], strict=False))
