@@ -110,7 +110,7 @@ class Attention(nn.Module):
         qkv = self.qkv(x).reshape(n, count, 3, self.heads, dim // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (n, heads, count, dim/heads)
         # F.scaled_dot_product_attention keeps no weights. With tokens as few as ours it saves nothing, and in 16 bits
-        # on a CPU its way back takes four to eight times as long.
+        # on a CPU its way back takes many times as long.
         q = q / (dim // self.heads) ** 0.5
         return (q @ k.transpose(2, 3)).softmax(dim=3), v
 
