@@ -23,6 +23,7 @@ from diffusion_utilities import (
     NoiseSchedule,
     ddim_step,
     dpm_step,
+    linear_schedule,
     load_sprites,
     sample,
     sample_ddim_context,
@@ -33,7 +34,14 @@ from diffusion_utilities import (
 )
 from going_further.diffusion import DenoiseDiffusion
 from going_further.flows import bend, coupled, coupled_batches, coupled_perturb, heun_step, karras_pairs, reflow_pairs
-from going_further.predictions import OBJECTIVES, PredictsNoise, answer_errors, draw_levels, loss_weights
+from going_further.predictions import (
+    OBJECTIVES,
+    PredictsNoise,
+    answer_errors,
+    draw_levels,
+    loss_weights,
+    time_of_flow,
+)
 from going_further.schedules import SCHEDULES
 from support.files import ROOT, read_json, read_state
 from support.quality import Ruler, background, frechet_sprite_distance, spread
@@ -267,6 +275,36 @@ def steps(judge: Judge, book: Book, seed: int) -> None:
                 book.put("steps", key, seed, {"FSD": round(judge.fsd(x, seed), 2)})
 
 
+def even_in_time(n: int, schedule: NoiseSchedule) -> list[tuple[int, int]]:
+    """n steps of about equal length in the flow's time τ, as pairs of levels of any schedule."""
+    time = time_of_flow(schedule.ab_t.double())  # (T+1,)
+    wanted = torch.linspace(time[-1], 0, n + 1, dtype=torch.float64)
+    levels = (time - wanted[:, None]).abs().argmin(dim=1).tolist()
+    return list(zip(levels[:-1], levels[1:], strict=True))
+
+
+def placing(judge: Judge, book: Book, seed: int) -> None:
+    """Where the steps fall: 25 Euler steps, even in t or in τ, on the labs' schedule or on the straight one."""
+    labs, networks = linear_schedule(), {name: load(name) for name in ("noise", "flow")}
+    on_labs = OBJECTIVES["flow"](networks["flow"].model, labs)  # the same network, begun at τ = 0.93
+    ways = {
+        "noise, labs' schedule, even in t": (networks["noise"], step_pairs(25)),
+        "noise, labs' schedule, even in τ": (networks["noise"], even_in_time(25, labs)),
+        "flow, labs' schedule, even in t": (on_labs, step_pairs(25)),
+        "flow, labs' schedule, even in τ": (on_labs, even_in_time(25, labs)),
+        "flow, straight schedule": (networks["flow"], step_pairs(25)),
+    }
+
+    def walk(count: int, _: None, *, model: PredictsNoise, pairs: list, **options: object) -> tuple:
+        step = ddim_step(0.0, model.schedule)
+        return sample(step, pairs, count, model=model, schedule=model.schedule, **options)
+
+    for name, (model, pairs) in ways.items():
+        if not book.has("placing", name, seed):
+            x = draw(walk, len(judge.images), seed, None, judge.bf16, model=model.eval(), pairs=pairs)
+            book.put("placing", name, seed, {"FSD": round(judge.fsd(x, seed), 2)})
+
+
 def bends(judge: Judge, book: Book, seed: int) -> None:
     """How bent the ways of the stored flows are, 0 being straight."""
     generator = torch.Generator().manual_seed(seed)
@@ -277,7 +315,7 @@ def bends(judge: Judge, book: Book, seed: int) -> None:
             book.put("bends", name, seed, {"bend": round(bend(model, noise, schedule=model.schedule), 4)})
 
 
-TABLES = {"answers": answers, "longer": longer, "grounds": grounds, "steps": steps, "bends": bends}
+TABLES = {"answers": answers, "longer": longer, "grounds": grounds, "steps": steps, "placing": placing, "bends": bends}
 
 
 # ------------------------------------------------------------------------------------------ the book

@@ -114,6 +114,14 @@ def test_half_of_the_grounds_are_black(small, monkeypatch):
     assert torch.equal(images[:32, :, 5, 5], images[32:, :, 5, 5])
 
 
+def test_levels_even_in_time():
+    pairs = make_flows.even_in_time(10, make_flows.linear_schedule())
+    time = make_flows.time_of_flow(make_flows.linear_schedule().ab_t.double())
+    steps = torch.tensor([time[t] - time[t_next] for t, t_next in pairs])
+    assert pairs[0][0] == 500 and pairs[-1][1] == 0 and (steps - time[500] / 10).abs().max() < 0.01
+    assert make_flows.even_in_time(10, make_flows.SCHEDULES["straight"](500)) == make_flows.step_pairs(10)
+
+
 def test_figures_of_seeds_are_brought_together():
     figures = {"answers": {"v": {"0": {"FSD": 10.0, "images": 5}, "1": {"FSD": 14.0, "images": 5}}}}
     assert make_flows.rows_of(figures, "answers") == {"v": {"FSD": spread([10.0, 14.0])}}
@@ -123,7 +131,9 @@ def test_figures_of_seeds_are_brought_together():
 def test_words_that_are_not_known(capsys):
     with pytest.raises(SystemExit):
         make_flows.main(["answer"])
-    assert "expected tables among answers, longer, grounds, steps, bends, got answer" in capsys.readouterr().err
+    assert (
+        "expected tables among answers, longer, grounds, steps, placing, bends, got answer" in capsys.readouterr().err
+    )
     with pytest.raises(SystemExit):
         make_flows.main(["--seeds", "3"])
     assert "expected seeds out of 0, 1 and 2, got [3]" in capsys.readouterr().err
