@@ -72,6 +72,7 @@ cards: $(VENV)/lab.done
 	$(BIN)/python -m weights.card
 	$(BIN)/python -m tests.benchmarks.report
 	$(BIN)/python going_further/ablate.py
+	$(BIN)/python -m going_further.measure_cost --tables
 
 pictures: $(VENV)/lab.done
 	$(BIN)/python -m docs.make_pictures

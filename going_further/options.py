@@ -193,6 +193,13 @@ def train_parser(description: str | None = None) -> argparse.ArgumentParser:
         default="auto",
         metavar="KIND",
     )
+    run.add_argument(
+        "--checkpointing",
+        action="store_true",
+        help="keep only what goes into each block, and compute the rest once more on the way back: "
+        "a quarter of the memory, a third more time, and the same weights to the last bit, so that "
+        "--resume may add it or leave it out",
+    )
     _add(
         run,
         "--seed",
@@ -313,6 +320,11 @@ def sample_parser(description: str | None = None) -> argparse.ArgumentParser:
         type=Path,
         default=Path("samples.png"),
         metavar="PATH",
+    )
+    parser.add_argument(
+        "--bf16",
+        action="store_true",
+        help="compute with 16 bits: faster where the processor can, and the pictures change a little",
     )
     edit = parser.add_argument_group("editing (PICTURE, MASK and SMALL are files)")
     _add(edit, "--init", "begin with a picture of the network's size, noised", type=Path, metavar="PICTURE")

@@ -38,6 +38,7 @@ from tqdm import tqdm
 from diffusion_utilities import (
     Clipped,
     Guided,
+    ModelWrapper,
     NoiseSchedule,
     Step,
     ddim_step,
@@ -60,6 +61,20 @@ MOMENTS = 9  # of a film strip
 STRIPS = 4  # pictures whose way a film strip shows
 LEAST_HEIGHT = 64  # smaller pictures are shown enlarged
 FOLDER = ""  # the ending of a --out that is a folder
+
+
+class InBf16(ModelWrapper):
+    """The answer of a model, computed with the 8 bits of precision of bfloat16 where PyTorch thinks it safe."""
+
+    def forward(self, x: Tensor, t: Tensor | float, c: Tensor | None = None) -> Tensor:
+        with torch.autocast(x.device.type, torch.bfloat16):
+            answer = self.model(x, t, c)
+        return answer.to(torch.promote_types(answer.dtype, torch.float32))
+
+    def for_sampling(self) -> ModelWrapper:
+        """On a CPU as it is: with channels side by side, 16-bit group norms take longer (see cost/COST.md)."""
+        parameter = next(self.parameters(), None)
+        return self if parameter is None or parameter.device.type == "cpu" else super().for_sampling()
 
 
 def class_context(names: Sequence[str], asked: str | None, n: int) -> Tensor | None:
@@ -336,6 +351,7 @@ def sample(args: argparse.Namespace) -> None:
     """
     check(args)
     net, schedule, config = checkpoints.load_model(args.checkpoint)
+    net = InBf16(net) if args.bf16 else net
     context = class_context(config["class_names"], args.class_id, args.num_samples)
     if context is None and args.guidance != 1:
         raise ValueError("expected no --guidance, because this network was trained without classes")

@@ -198,6 +198,7 @@ class Trainer:
         out: the folder.
         sample_every: epochs between pictures.
         save_minutes: least time between two checkpoints within an epoch.
+        checkpointing: see :meth:`UNet.use_checkpointing`.
 
     Raises:
         ValueError: sizes that do not fit each other.
@@ -211,6 +212,7 @@ class Trainer:
         out: Path,
         sample_every: int = 10,
         save_minutes: float = 10,
+        checkpointing: bool = False,
     ) -> None:
         self.accelerator, self.config, self.out = accelerator, config, out
         self.sample_every, self.save_minutes = sample_every, save_minutes
@@ -229,9 +231,13 @@ class Trainer:
         self.n_steps = self.recipe.epochs * self.epoch_steps
 
         torch.manual_seed(self.recipe.seed)
-        # the channels of a pixel lie side by side in memory: convolutions are faster so
-        self.net = UNet(**config["unet"]).to(memory_format=torch.channels_last)
+        # the channels of a pixel lie side by side in memory: faster, but not in 16 bits on a CPU (see cost/COST.md)
+        slower = accelerator.device.type == "cpu" and accelerator.mixed_precision == "bf16"
+        layout = torch.contiguous_format if slower else torch.channels_last
+        self.net = UNet(**config["unet"]).to(memory_format=layout)
         self.ema = copy.deepcopy(self.net).requires_grad_(False).to(accelerator.device).eval()
+        if checkpointing:
+            self.net.use_checkpointing()
         optimizer = torch.optim.Adam(self.net.parameters(), lr=self.recipe.rate)
         # self.net stays the bare network
         self.network, self.optimizer = accelerator.prepare(self.net, optimizer)
@@ -545,6 +551,7 @@ def train(args: argparse.Namespace) -> None:
         out,
         args.sample_every,
         args.save_minutes,
+        args.checkpointing,
     )
     if args.start is not None and not args.resume:
         trainer.start_from(args.start)
@@ -567,7 +574,7 @@ def train(args: argparse.Namespace) -> None:
 def main(argv: list[str] | None = None) -> None:
     parser = train_parser(__doc__)
     args = parser.parse_args(argv)
-    memory = "lower --batch-size, or raise --accumulate, which keeps the result up to rounding"
+    memory = "add --checkpointing; or raise --accumulate, which keeps the result up to rounding; or lower --batch-size"
     with errors_in_one_line(parser, memory, stopped="stopped before the training began"):
         train(args)
 

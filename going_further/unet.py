@@ -13,6 +13,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from support.speed import folded
 
@@ -69,18 +70,20 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         n, channels, h, w = x.shape
-        qkv = self.qkv(self.norm(x)).reshape(n, 3, 1, channels, h * w)
-        # each (n, 1 head, h·w, channels): a pixel is a token
-        q, k, v = qkv.transpose(3, 4).unbind(dim=1)
+        qkv = self.qkv(self.norm(x)).permute(0, 2, 3, 1).reshape(n, 1, h * w, 3, channels)
+        # each (n, 1 head, h·w, channels): a pixel is a token, and its numbers lie side by side, also in the gradient
+        q, k, v = qkv.unbind(dim=3)
         y = F.scaled_dot_product_attention(q, k, v)  # (n, 1, h·w, channels)
-        return x + self.out(y.transpose(2, 3).reshape(n, channels, h, w))
+        return x + self.out(y.reshape(n, h, w, channels).permute(0, 3, 1, 2))
 
 
 class ResBlock(nn.Module):
     """Two 3×3 convolutions, the embedding added between them, then the input: (n, in, h, w) → (n, out, h, w).
 
-    With ``attn``, self-attention follows.
+    With ``attn``, self-attention follows. With ``checkpointing``, see :meth:`UNet.use_checkpointing`.
     """
+
+    checkpointing = False
 
     def __init__(self, in_channels: int, out_channels: int, emb_dim: int, groups: int, attn: bool = False) -> None:
         super().__init__()
@@ -93,6 +96,11 @@ class ResBlock(nn.Module):
         self.attention = SelfAttention(out_channels, groups) if attn else nn.Identity()
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
+        if self.checkpointing and torch.is_grad_enabled():
+            return checkpoint(self._forward, x, emb, use_reentrant=False)
+        return self._forward(x, emb)
+
+    def _forward(self, x: Tensor, emb: Tensor) -> Tensor:
         h = self.conv1(F.silu(self.norm1(x)))  # (n, out, h, w)
         h = h + self.emb(F.silu(emb))[:, :, None, None]
         h = self.conv2(F.silu(self.norm2(h)))
@@ -221,6 +229,15 @@ class UNet(nn.Module):
         for up in self.ups:
             x = up(x, skips.pop(), emb)
         return self.out(x)  # (n, out_channels, h, w)
+
+    def use_checkpointing(self) -> None:
+        """From now on, training keeps only what goes into each block, and computes the rest again on the way back.
+
+        (Chen et al. 2016, arXiv 1604.06174.) Less memory, more time, and the same gradients to the last bit.
+        """
+        for module in self.modules():
+            if isinstance(module, ResBlock):
+                module.checkpointing = True
 
     @property
     def h(self) -> int:

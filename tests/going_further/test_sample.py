@@ -11,6 +11,7 @@ from PIL import Image
 import diffusion_utilities as du
 from diffusion_utilities import Clipped
 from going_further import sample
+from going_further.predictions import OBJECTIVES
 from going_further.unet import UNet
 
 CLASSES = ["cat", "dog", "1"]
@@ -123,6 +124,29 @@ def test_a_folder_gets_each_picture_as_it_is(make_checkpoint, tmp_path, capsys, 
         sample.main([*few, "--seed", "1", "--out", str(out)])
     assert error.value.code == 2 and "holds 00000.png already" in capsys.readouterr().err
     assert {path: path.read_bytes() for path in out.iterdir()} == before
+
+
+def test_bf16_changes_the_pictures_a_little(checkpoint, tmp_path):
+    run(checkpoint, tmp_path / "plain.png")
+    run(checkpoint, tmp_path / "bf16.png", "--bf16")
+    plain, bf16 = (np.asarray(Image.open(tmp_path / f"{name}.png")).astype(int) for name in ("plain", "bf16"))
+    assert 0 < np.abs(plain - bf16).mean() < 5
+
+
+@torch.no_grad()
+def test_bf16_answers_in_the_digits_of_the_model(checkpoint):
+    """Also of one that answers in float64, because x̂_0 stands in its last digits."""
+    net, schedule, _ = sample.checkpoints.load_model(checkpoint, "cpu")
+    x = torch.randn(2, 3, 8, 8)
+    exact, bf16 = net(x, 0.5), sample.InBf16(net)(x, 0.5)
+    assert bf16.dtype == torch.float32
+    assert 1e-4 < (exact - bf16).norm() / exact.norm() < 0.05
+    assert sample.InBf16(OBJECTIVES["x0"](net, schedule))(x, 0.5).dtype == torch.float64
+
+
+def test_bf16_on_a_cpu_leaves_the_layout(checkpoint):
+    model = du.faster(Clipped(sample.InBf16(sample.checkpoints.load_model(checkpoint, "cpu")[0])))
+    assert model.model.model.init_conv.weight.is_contiguous()
 
 
 def test_animation_ends_with_the_pictures(checkpoint, tmp_path):

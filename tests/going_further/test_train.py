@@ -16,7 +16,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import diffusion_utilities as du
 from diffusion_utilities import Clipped
-from going_further import checkpoints, datasets, options, train
+from going_further import checkpoints, datasets, options, train, unet
 from going_further.datasets import ImageData
 from going_further.diffusion import DenoiseDiffusion
 from support.training import alone
@@ -229,6 +229,28 @@ def test_curves_of_a_lost_run_do_not_mix_with_the_next(pictures, tmp_path, monke
     events = EventAccumulator(str(file))
     events.Reload()
     assert [event.step for event in events.Scalars("loss/training")] == [4]
+
+
+def test_checkpointing_changes_no_bit_and_may_be_added_on_the_way(pictures, whole, tmp_path, monkeypatch):
+    stop_at_step(monkeypatch, 6, KeyboardInterrupt())
+    with pytest.raises(SystemExit):
+        train.main(command(pictures, tmp_path / "out"))
+    monkeypatch.undo()
+    AcceleratorState._reset_state(True)
+    blocks, plain = [], unet.checkpoint
+    monkeypatch.setattr(unet, "checkpoint", lambda *args, **how: blocks.append(args[0]) or plain(*args, **how))
+    resumed = run(pictures, tmp_path / "out", "--resume", "--checkpointing")
+    assert len(blocks) == 8 * 6  # 8 steps to go; two blocks on the way down, two in the middle, two on the way up
+    check_equal(resumed, whole[1])
+    assert resumed["losses"] == whole[1]["losses"] and resumed["config"] == whole[1]["config"]
+
+
+@pytest.mark.parametrize(("precision", "last"), [("no", True), ("bf16", False)])
+def test_layout_is_the_faster_one(precision, last, pictures, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(train.Trainer, "run", lambda trainer: seen.append(trainer.net.init_conv.weight))
+    train.main(command(pictures, tmp_path / "out", "--mixed-precision", precision))
+    assert seen[0].is_contiguous(memory_format=torch.channels_last) == last
 
 
 def test_precision_is_the_faster_one_and_stays_at_a_resume(pictures, tmp_path, monkeypatch):

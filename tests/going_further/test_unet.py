@@ -133,6 +133,22 @@ def test_a_fresh_network_learns_to_take_a_picture_for_noise():
     assert losses[0] == pytest.approx(x.square().mean().item()) and losses[-1] < 0.3 * losses[0]
 
 
+def test_checkpointing_keeps_less_and_changes_no_gradient():
+    net, kept, gradients = small_net(n_classes=2).train(), [], []
+    x, t, c = torch.randn(2, 3, 8, 8), torch.tensor([0.2, 0.7]), torch.eye(2)
+    for _ in range(2):
+        sizes = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda x, sizes=sizes: sizes.append(x.numel()) or x, lambda x: x):
+            loss = net(x, t, c).square().mean()
+        kept.append(sum(sizes))
+        loss.backward()
+        gradients.append([p.grad.clone() for p in net.parameters()])
+        net.zero_grad()
+        net.use_checkpointing()
+    assert kept[1] < 0.5 * kept[0]
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
+
+
 @pytest.mark.parametrize("dim", [2, 8, 64])
 def test_time_embedding_is_the_sinusoid_of_1000_t(dim):
     """By the formula, in float64; frequencies from 1 to 10000^-(1 - 2/dim)."""
