@@ -149,6 +149,17 @@ def test_heun_asks_with_the_context_and_leaves_the_mode():
     assert unet.training and unet.init_conv.conv1[1].num_batches_tracked == 0
 
 
+def test_heun_asks_a_network_that_is_being_trained_as_one_that_is_not():
+    class Dropping(torch.nn.Module):
+        def forward(self, x, t, c=None):
+            return torch.nn.functional.dropout(network(x, t), 0.5, self.training)
+
+    model = Dropping().train()
+    pairs = step_pairs(4)
+    torch.testing.assert_close(walk(heun_step(model), pairs, model), walk(heun_step(network), pairs))
+    assert model.training
+
+
 def test_heun_from_pure_noise():
     schedule = straight(500)
     model = PredictsFlow(network, schedule)
