@@ -379,9 +379,9 @@ BLOCKS = {f.__name__: f for f in (training, sampling, peers, measured_on)}
 
 PAGE = """# What makes it cheaper
 
-Made by `python -m going_further.measure_cost`, with the network of `sprites_unet.pt`. Time is CPU time, as a share of the
-first row's: the median of rounds in which all ways ran in turn, so that other programs on the machine hit all alike.
-What was seen stands in [the README](../README.md).
+Made by `python -m going_further.measure_cost`, with the network of `sprites_unet.pt`. Time is CPU time, as a share of
+the first row's: the median of rounds in which all ways ran in turn, so that other programs on the machine hit all
+alike. What was seen stands in [the README](../README.md).
 
 <!-- cost measured_on -->
 <!-- / -->
