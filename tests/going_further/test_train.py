@@ -701,7 +701,7 @@ def test_a_flow_goes_on_exactly(pictures, flow, tmp_path, monkeypatch):
 
 def test_answers_do_not_mix(pictures, whole, flow, tmp_path, capsys):
     text = error_of(command(pictures, flow[0], "--resume", *FLOW[2:]), capsys)
-    assert "expected an --objective x0, v or flow with --schedule straight, which ends in pure noise" in text
+    assert "expected an --objective x0, v, flow or edm with --schedule straight, which ends in pure noise" in text
     text = error_of(command(pictures, flow[0], "--resume", "--objective", "v", *FLOW[2:]), capsys)
     assert "is of another run: objective was 'flow', is now 'v'" in text
     text = error_of(command(pictures, tmp_path / "new", "--start", whole[0] / "model.pt", *FLOW), capsys)
