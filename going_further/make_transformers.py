@@ -72,8 +72,8 @@ class Transformer:
 # name → sizes, None for the U-Net. A number at the end of a name is the seed.
 NETWORKS: dict[str, Transformer | None] = {"network": Transformer(dim=128, depth=6, n_classes=5)}
 for seed in SEEDS:
-    NETWORKS |= {f"unet_{seed}": None, f"images_{seed}": Transformer(), f"seconds_{seed}": Transformer()}
-    NETWORKS |= {f"unet_v_{seed}": None, f"v_{seed}": Transformer()}
+    NETWORKS |= {f"unet_{seed}": None, f"images_{seed}": Transformer()}
+    NETWORKS |= {f"seconds_{seed}": Transformer(), f"v_{seed}": Transformer()}
 NETWORKS |= {f"width_{dim}": Transformer(dim=dim) for dim in WIDTHS if dim != DIM}
 NETWORKS |= {f"patch_{patch}": Transformer(patch=patch) for patch in reversed(PATCHES) if patch != 2}
 
@@ -83,7 +83,6 @@ COMPARED = {
     "unet": ("U-Net", "unet"),
     "images": ("transformer, equal images", "patch_2"),
     "seconds": ("transformer, equal seconds", "patch_2"),
-    "unet_v": ("U-Net, answers with v", "unet"),
     "v": ("transformer, answers with v, equal seconds", "patch_2"),
 }
 
@@ -226,7 +225,7 @@ def fsd_of(model: torch.nn.Module, seed: int, bf16: bool, context: Tensor | None
 
 def answers_with_v(name: str) -> bool:
     """Whether a network answers with v. The loss is that of the noise all the same, so only the answer differs."""
-    return name == "network" or name[:-2] in ("v", "unet_v")
+    return name == "network" or name[:-2] == "v"
 
 
 def make(name: str, figures: dict, images: Tensor, labels: Tensor, bf16: bool) -> dict:
@@ -259,12 +258,13 @@ def tables(figures: dict) -> dict[str, dict[str, dict]]:
     for kind, (row, clock) in COMPARED.items():
         if several := [runs[f"{kind}_{seed}"] for seed in SEEDS if f"{kind}_{seed}" in runs]:
             made["compared"][row] = compared_row(several, timed[clock]["ms a step"])
-            names = several[0]["losses"]
-            made["levels"][row] = {name: spread([run["losses"][name] for run in several]) for name in names}
-    for patch in PATCHES:
-        if run := runs.get(f"patch_{patch}" if patch != 2 else "images_0"):
-            tokens = {"tokens": (16 // patch) ** 2, "parameters": run["parameters"]}
-            made["patches"][f"patch {patch}"] = tokens | timed[f"patch_{patch}"] | quality([run])
+            by_level = [run["losses"] for run in several if len(run["losses"]) > 1]  # not kept in the first runs
+            names = by_level[0] if by_level else ()
+            made["levels"][row] = {name: spread([losses[name] for losses in by_level]) for name in names}
+    for patch in PATCHES if timed else ():
+        run = runs.get(f"patch_{patch}" if patch != 2 else "images_0")
+        sizes = {"tokens": (16 // patch) ** 2, "parameters": parameters(Transformer(patch=patch))}
+        made["patches"][f"patch {patch}"] = sizes | timed[f"patch_{patch}"] | (quality([run]) if run else {})
     for dim in WIDTHS:
         if run := runs.get(f"width_{dim}" if dim != DIM else "images_0"):
             a_step = timed[f"width_{dim}" if dim != DIM else "patch_2"]["ms a step"]
@@ -278,6 +278,7 @@ def tables(figures: dict) -> dict[str, dict[str, dict]]:
             "parameters": run["parameters"],
             "loss": run["losses"]["all"],
         } | row
+    made["levels"] = {row: losses for row, losses in made["levels"].items() if losses}
     return {name: rows for name, rows in made.items() if rows}
 
 
@@ -305,12 +306,12 @@ def in_markdown(rows: dict[str, dict]) -> str:
     columns = list(dict.fromkeys(column for row in rows.values() for column in row))
 
     def cell(column: str, figure: object) -> str:
-        digits = 1 if column.startswith(("FSD", "ms", "right")) else 4
+        digits = 2 if column == "ms a pass" else 1 if column.startswith(("FSD", "ms", "right")) else 4
         if isinstance(figure, dict):
             return pm(figure, digits)
         return f"{figure:,}" if isinstance(figure, int) else f"{figure:.{digits}f}"
 
-    lines = [[name, *(cell(column, row[column]) for column in columns)] for name, row in rows.items()]
+    lines = [[name, *(cell(c, row[c]) if c in row else "" for c in columns)] for name, row in rows.items()]
     return table(["", *columns], lines)
 
 
@@ -325,7 +326,8 @@ PREFACE = """# Transformers in figures
 
 Made by `python -m going_further.make_transformers`. FSD is of 1,788 samples, less is better. Loss is the mean squared
 error of the noise on 1,000 fresh sprites. Milliseconds are those of one step of 64 pictures on one thread, and of one
-pass for one picture; all networks took turns. Seconds are steps times milliseconds a step. Where a figure has a
+pass for one picture; all networks took turns. Seconds are steps times milliseconds a step. What has no loss was timed
+and not trained. Where a figure has a
 deviation in the first table, it is that of three trainings with three seeds, each drawn from once; in the last, of one
 training drawn from three times. All else is one training.
 """

@@ -75,9 +75,9 @@ def test_as_many_seconds_as_the_u_net(small):
 def test_some_answer_with_v(small, monkeypatch):
     asked = []
     monkeypatch.setattr(make_transformers, "held_out_losses", lambda model: asked.append(type(model)) or {"all": 0.1})
-    for name in ("network", "v_0", "unet_v_0", "unet_0", "seconds_0", "patch_8"):
+    for name in ("network", "v_0", "unet_0", "seconds_0", "patch_8"):
         make_transformers.make(name, {"timed": TIMED}, IMAGES, LABELS, False)
-    assert [kind is make_transformers.PredictsV for kind in asked] == 3 * [True] + 3 * [False]
+    assert [kind is make_transformers.PredictsV for kind in asked] == 2 * [True] + 3 * [False]
 
 
 def test_the_two_that_are_compared_are_of_one_size():
@@ -155,7 +155,8 @@ def test_tables_bring_the_seeds_together(small):
     def run(seed, loss):
         fsd = [{name: 10.0 * (seed + 1) for name in make_transformers.SHORT}]
         trained = {"steps": 1000, "images_shown": 64_000}
-        return {"parameters": 300, "losses": {"all": loss}, "fsd": fsd, "trained": trained}
+        losses = {"all": loss, "t = 1 to 100": 2 * loss}
+        return {"parameters": 300, "losses": losses, "fsd": fsd, "trained": trained}
 
     runs = {f"unet_{seed}": run(seed, 0.1 + 0.01 * seed) for seed in SEEDS} | {"images_0": run(0, 0.2)}
     made = make_transformers.tables({"runs": runs, "timed": TIMED})
@@ -163,7 +164,8 @@ def test_tables_bring_the_seeds_together(small):
     assert unet["loss"] == {"mean": 0.11, "std": 0.01} and unet["seconds"] == 150 and transformer["seconds"] == 100
     assert unet["FSD, DDIM, 25 steps"] == {"mean": 20.0, "std": 10.0}
     assert transformer["FSD, DDIM, 25 steps"] == {"mean": 10.0, "std": None}
-    assert made["levels"]["U-Net"] == {"all": {"mean": 0.11, "std": 0.01}}
+    bands = {"all": {"mean": 0.11, "std": 0.01}, "t = 1 to 100": {"mean": 0.22, "std": 0.02}}
+    assert made["levels"]["U-Net"] == bands
     assert made["patches"]["patch 2"]["tokens"] == 64 and made["widths"]["width 64"]["loss"] == 0.2
     assert "network" not in made
 
