@@ -105,7 +105,9 @@ def test_an_answer_that_is_not_known(tmp_path):
     state = make_state()
     state["config"] |= {"objective": "score"}
     torch.save(state, tmp_path / "other.pt")
-    with pytest.raises(ValueError, match="expected an objective out of noise, x0, v, flow in its config, got 'score'"):
+    with pytest.raises(
+        ValueError, match="expected an objective out of noise, x0, v, flow, edm in its config, got 'score'"
+    ):
         checkpoints.load_model(tmp_path / "other.pt")
 
 
