@@ -258,9 +258,8 @@ def tables(figures: dict) -> dict[str, dict[str, dict]]:
     for kind, (row, clock) in COMPARED.items():
         if several := [runs[f"{kind}_{seed}"] for seed in SEEDS if f"{kind}_{seed}" in runs]:
             made["compared"][row] = compared_row(several, timed[clock]["ms a step"])
-            by_level = [run["losses"] for run in several if len(run["losses"]) > 1]  # not kept in the first runs
-            names = by_level[0] if by_level else ()
-            made["levels"][row] = {name: spread([losses[name] for losses in by_level]) for name in names}
+            names = several[0]["losses"]
+            made["levels"][row] = {name: spread([run["losses"][name] for run in several]) for name in names}
     for patch in PATCHES if timed else ():
         run = runs.get(f"patch_{patch}" if patch != 2 else "images_0")
         sizes = {"tokens": (16 // patch) ** 2, "parameters": parameters(Transformer(patch=patch))}
@@ -278,7 +277,6 @@ def tables(figures: dict) -> dict[str, dict[str, dict]]:
             "parameters": run["parameters"],
             "loss": run["losses"]["all"],
         } | row
-    made["levels"] = {row: losses for row, losses in made["levels"].items() if losses}
     return {name: rows for name, rows in made.items() if rows}
 
 
@@ -327,9 +325,8 @@ PREFACE = """# Transformers in figures
 Made by `python -m going_further.make_transformers`. FSD is of 1,788 samples, less is better. Loss is the mean squared
 error of the noise on 1,000 fresh sprites. Milliseconds are those of one step of 64 pictures on one thread, and of one
 pass for one picture; all networks took turns. Seconds are steps times milliseconds a step. What has no loss was timed
-and not trained. Where a figure has a
-deviation in the first table, it is that of three trainings with three seeds, each drawn from once; in the last, of one
-training drawn from three times. All else is one training.
+and not trained. Where a figure has a deviation in the first two tables, it is that of three trainings with three seeds,
+each drawn from once; in the last, of one training drawn from three times. All else is one training.
 """
 
 
