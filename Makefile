@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 LABS = L1_Sampling/L1_Sampling.ipynb L2_Training/L2_Training.ipynb L3_Context/L3_Context.ipynb \
 	L4_FastSampling/L4_FastSampling.ipynb Capstone/Capstone.ipynb going_further/demo.ipynb going_further/solvers.ipynb going_further/editing.ipynb \
-	going_further/guidance.ipynb going_further/flows.ipynb
+	going_further/guidance.ipynb going_further/flows.ipynb going_further/transformers.ipynb
 
 # COURSE_STEPS shortens what the labs train, which is most of their time and not what the tests compare. Two notebooks at
 # once with one thread each are done sooner than one after the other with two.

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-from going_further import make_flows
+from going_further import make_flows, make_transformers
 from support.tables import pm, with_blocks
 from tests.benchmarks import report
 from weights import card
@@ -238,12 +238,19 @@ def test_data_card_states_the_accuracy_of_the_classifier():
 def figures_of(folder):
     """Table → row → column → mean and standard deviation, of a folder of going_further/."""
     figures = json.loads((ROOT / "going_further" / folder / "figures.json").read_text(encoding="utf-8"))
+    if folder == "transformer_networks":
+        return make_transformers.tables(figures)
     return {table: make_flows.rows_of(figures, table) for table in figures} if folder == "flow_networks" else figures
 
 
 @pytest.mark.parametrize(
     ("name", "folder"),
-    [("editing", "editing_networks"), ("guidance", "editing_networks"), ("flows", "flow_networks")],
+    [
+        ("editing", "editing_networks"),
+        ("guidance", "editing_networks"),
+        ("flows", "flow_networks"),
+        ("transformers", "transformer_networks"),
+    ],
 )
 def test_notebooks_quote_their_stored_figures(name, folder):
     """Each "a ± b" in their prose is a stored figure."""

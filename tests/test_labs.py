@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parent.parent
 LABS = [folder / f"{folder.name}.ipynb" for folder in sorted(ROOT.glob("L*_*"))]
 LABS += [ROOT / "Capstone" / "Capstone.ipynb", ROOT / "going_further" / "solvers.ipynb"]
 LABS += [ROOT / "going_further" / "editing.ipynb", ROOT / "going_further" / "guidance.ipynb"]
-LABS += [ROOT / "going_further" / "flows.ipynb"]
+LABS += [ROOT / "going_further" / "flows.ipynb", ROOT / "going_further" / "transformers.ipynb"]
 
 
 def test_there_is_a_lab():
