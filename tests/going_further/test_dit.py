@@ -75,7 +75,7 @@ def test_patches_and_a_linear_map_are_a_strided_convolution():
         (lambda: dit.mean_distance(torch.zeros(4), 2), "got (4,)"),
         (lambda: dit.mean_distance(None, 2), "expected maps to be a tensor, got NoneType"),
     ],
-    ids=str,
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_functions_refuse_what_cannot_be_meant(call, message):
     with pytest.raises(ValueError, match=re.escape(message)):
