@@ -1,10 +1,11 @@
 """Train and measure networks that answer with noise, x̂_0, v or a velocity, from the sprites in ``data/``.
 
-    python -m going_further.make_flows --bf16                      # all of it, about two hours
+    python -m going_further.make_flows --bf16                      # all of it: about two hours of one thread
     python -m going_further.make_flows --bf16 answers --seeds 1    # some tables, begun from one seed
 
-All are the course's network at half width. A run that ``flow_networks/figures.json`` holds with the same recipe is not
-made again; one that was stopped goes on. ``noise.pth``, ``flow.pth`` and ``reflow.pth`` beside it are of longer runs.
+All are the course's network at half width. A run that ``flow_networks/figures.json`` holds is not made again: delete
+its entry for that. One that was stopped goes on. ``noise.pth``, ``flow.pth`` and ``reflow.pth`` beside it are of longer
+runs.
 """
 
 from __future__ import annotations
@@ -168,10 +169,9 @@ class Judge:
 def answers(judge: Judge, book: Book, seed: int) -> None:
     """What the network answers with, and how much each level counts, at equal images."""
     for name, way in WAYS.items():
-        recipe = judge.recipe(SHORT, seed)
         if book.has("answers", name, seed):
             continue
-        model, run = train(name, way, judge.images, judge.labels, recipe)
+        model, run = train(name, way, judge.images, judge.labels, judge.recipe(SHORT, seed))
         row = judge.by_sampler(model, seed)
         if name in ("noise", "bound"):
             row["bits"] = round(bits(model, way, judge.ruler.fresh[seed][:200]), 3)
@@ -216,11 +216,13 @@ def longer(judge: Judge, book: Book, seed: int) -> None:
 
 
 def reflow(judge: Judge, book: Book) -> None:
+    """The stored flow, trained further on pairs of a noise and what it made of it."""
     way, state = WAYS[NETWORKS["flow"]], read_state(FOLDER / "flow.pth")
-    teacher = load("flow")
-    with torch.autocast(judge.images.device.type, torch.bfloat16, enabled=judge.bf16):
+    device = judge.images.device
+    teacher = load("flow", device)
+    with torch.autocast(device.type, torch.bfloat16, enabled=judge.bf16):
         noise, x = reflow_pairs(4 * len(judge.images), model=teacher, schedule=teacher.schedule, n=25)
-    pairs, labels = torch.cat([x.float(), noise], dim=1), judge.labels.repeat(4, 1)
+    pairs, labels = torch.cat([x.float(), noise], dim=1).to(device), judge.labels.repeat(4, 1)
     recipe = replace(judge.recipe(14, 0), views=1, rate=0.3)
     ways = {"batches": coupled_batches, "perturb": coupled_perturb}
     ways["errors"] = coupled(answer_errors(loss_weights(way.weight, teacher)))
@@ -230,7 +232,7 @@ def reflow(judge: Judge, book: Book) -> None:
     book.put("longer", "reflow", 0, row)
 
 
-def load(name: str) -> PredictsNoise:
+def load(name: str, device: torch.device | str = "cpu") -> PredictsNoise:
     """A stored network, "noise", "flow" or "reflow", as a model of noise, ready to draw.
 
     Raises:
@@ -238,7 +240,7 @@ def load(name: str) -> PredictsNoise:
     """
     model = build(WAYS[NETWORKS.get(name, NETWORKS["flow"])])
     model.model.load_state_dict(read_state(FOLDER / f"{name}.pth"))
-    return model.eval()
+    return model.to(device).eval()
 
 
 PASSES = (1, 2, 3, 5, 9, 25)  # through the network
@@ -262,7 +264,7 @@ def steps(judge: Judge, book: Book, seed: int) -> None:
         return sample(*SOLVERS[solver](model, n), count, model=model, schedule=model.schedule, **options)
 
     for name in ("noise", "flow", "reflow"):
-        model = load(name)
+        model = load(name, judge.images.device)
         for solver in SOLVERS:
             # the schedule of a flow ends where σ is infinite; what reflow does is seen by one solver
             if ("Karras" in solver and name != "noise") or (solver != "Euler" and name == "reflow"):
@@ -285,7 +287,7 @@ def even_in_time(n: int, schedule: NoiseSchedule) -> list[tuple[int, int]]:
 
 def placing(judge: Judge, book: Book, seed: int) -> None:
     """Where the steps fall: 25 Euler steps, even in t or in τ, on the labs' schedule or on the straight one."""
-    labs, networks = linear_schedule(), {name: load(name) for name in ("noise", "flow")}
+    labs, networks = linear_schedule(), {name: load(name, judge.images.device) for name in ("noise", "flow")}
     on_labs = OBJECTIVES["flow"](networks["flow"].model, labs)  # the same network, begun at τ = 0.93
     ways = {
         "noise, labs' schedule, even in t": (networks["noise"], step_pairs(25)),
@@ -349,7 +351,7 @@ class Book:
 
 
 def rows_of(figures: dict, table: str) -> dict[str, dict]:
-    """Row → column → mean and standard deviation over the seeds, or a number that all seeds share."""
+    """Row → column → mean and standard deviation over the seeds, but for the length of the runs."""
     rows = {}
     for name, seeds in figures.get(table, {}).items():
         columns = next(iter(seeds.values()))
