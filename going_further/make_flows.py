@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
+from filelock import FileLock  # PyTorch brings it
 from torch import Tensor
 
 from diffusion_utilities import (
@@ -343,11 +344,12 @@ class Book:
         return str(seed) in self.read().get(table, {}).get(row, {})
 
     def put(self, table: str, row: str, seed: int, figures: dict) -> None:
-        """Record one run; the file is read first, for two programs may run side by side."""
-        self.read().setdefault(table, {}).setdefault(row, {})[str(seed)] = figures
+        """Record one run. Two programs may run side by side: each waits, and reads what the other has written."""
+        with FileLock(self.path.with_suffix(".lock")):
+            self.read().setdefault(table, {}).setdefault(row, {})[str(seed)] = figures
+            write_text(self.path, json.dumps(self.figures, indent=1) + "\n")
+            write_text(FOLDER / "FIGURES.md", page(self.figures))
         print(table, row, seed, figures, flush=True)
-        write_text(self.path, json.dumps(self.figures, indent=1) + "\n")
-        write_text(FOLDER / "FIGURES.md", page(self.figures))
 
 
 def rows_of(figures: dict, table: str) -> dict[str, dict]:
