@@ -20,7 +20,7 @@ from torch import Tensor
 
 import support.checks as check
 from diffusion_utilities import default_device
-from going_further.unet import MOST_BLOCKS, TimeEmbedding
+from going_further.unet import MOST_BLOCKS, TimeEmbedding, check_inputs, zeroed
 from support.files import read_checkpoint
 from support.speed import evaluating, folded
 
@@ -126,7 +126,7 @@ class DiTBlock(nn.Module):
         self.norm = nn.LayerNorm(dim, eps=1e-6, elementwise_affine=False)  # scale and shift come from the modulation
         self.attention = Attention(dim, heads)
         self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
-        self.modulation = _zero(nn.Linear(dim, 6 * dim))
+        self.modulation = zeroed(nn.Linear(dim, 6 * dim))
 
     def forward(self, x: Tensor, emb: Tensor) -> Tensor:
         six = self.modulation(F.silu(emb))[:, None]  # (n, 1, 6 dim)
@@ -176,8 +176,8 @@ class DiT(nn.Module):
         self.class_embedding = nn.Linear(n_classes, dim, bias=False) if n_classes else None
         self.blocks = nn.ModuleList(DiTBlock(dim, heads) for _ in range(depth))
         self.norm = nn.LayerNorm(dim, eps=1e-6, elementwise_affine=False)
-        self.modulation = _zero(nn.Linear(dim, 2 * dim))
-        self.out = _zero(nn.Linear(dim, out_channels * patch**2))  # the first prediction is 0, the mean of the noise
+        self.modulation = zeroed(nn.Linear(dim, 2 * dim))
+        self.out = zeroed(nn.Linear(dim, out_channels * patch**2))  # the first prediction is 0, the mean of the noise
 
     def forward(self, x: Tensor, t: Tensor | float, c: Tensor | None = None) -> Tensor:
         """Predict the noise in x.
@@ -193,7 +193,7 @@ class DiT(nn.Module):
         Raises:
             ValueError: x, t or c of another shape, or a context for a network without.
         """
-        t = self._check_inputs(x, t, c)
+        t = check_inputs(self, x, t, c, self.patch)
         emb = self.time_embedding(t)  # (n, dim), or (1, dim) where one t is for all
         if c is not None:
             emb = emb + self.class_embedding(c.to(x))
@@ -210,21 +210,6 @@ class DiT(nn.Module):
         """The same network for sampling only, faster (see support/speed.py)."""
         return folded(self)
 
-    def _check_inputs(self, x: Tensor, t: Tensor | float, c: Tensor | None) -> Tensor:
-        """t as (n,) or (1,) in float32; a ValueError for shapes that cannot be meant."""
-        check.same_shape(x=x)
-        if x.ndim != 4 or x.shape[1] != self.in_channels or any(s % self.patch or not s for s in x.shape[2:]):
-            expected = f"(n, {self.in_channels}, h, w) with h and w multiples of {self.patch}"
-            raise ValueError(f"expected pictures of shape {expected}, got {tuple(x.shape)}")
-        t = torch.as_tensor(t, dtype=torch.float32, device=x.device).reshape(-1)
-        if len(t) not in (1, len(x)):
-            raise ValueError(f"expected one t or one for each of the {len(x)} pictures, got {len(t)}")
-        if c is not None and self.class_embedding is None:
-            raise ValueError("expected no context, because this network was made without n_classes, got one")
-        if c is not None and c.shape != (len(x), self.n_cfeat):
-            raise ValueError(f"expected a context of shape ({len(x)}, {self.n_cfeat}), got {tuple(c.shape)}")
-        return t
-
     @staticmethod
     def _check_sizes(in_channels, out_channels, dim, depth, heads, patch, n_classes, height) -> None:
         sizes = {"in_channels": in_channels, "out_channels": out_channels, "dim": dim, "heads": heads}
@@ -236,13 +221,6 @@ class DiT(nn.Module):
             raise ValueError(f"expected a dim that is a multiple of 8 and of heads, got dim={dim} and heads={heads}")
         if height % patch:
             raise ValueError(f"expected a height that is a multiple of the patch, got {height} and {patch}")
-
-
-def _zero(layer: nn.Linear) -> nn.Linear:
-    """The layer, starting at zero."""
-    nn.init.zeros_(layer.weight)
-    nn.init.zeros_(layer.bias)
-    return layer
 
 
 def load_dit(path: str | Path, device: torch.device | str | None = None) -> DiT:

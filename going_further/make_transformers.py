@@ -87,42 +87,13 @@ COMPARED = {
 }
 
 
-class MuonForBlocks:
-    """Muon for the matrices of the blocks, AdamW for all else, as MuonAndAdamW has it for convolutions."""
-
-    rates = (0.02, 2e-3)
-
-    def __init__(self, model: DiT) -> None:
-        matrices = [p for p in model.blocks.parameters() if p.ndim == 2]
-        known = {id(p) for p in matrices}
-        others = [p for p in model.parameters() if id(p) not in known]
-        self.parts = [
-            torch.optim.Muon(matrices, lr=self.rates[0], weight_decay=0.01),
-            torch.optim.AdamW(others, lr=self.rates[1], weight_decay=0.01),
-        ]
-
-    def step(self, factor: float) -> None:
-        """One step, at the learning rates times ``factor``; forgets the gradients."""
-        for part, rate in zip(self.parts, self.rates, strict=True):
-            part.param_groups[0]["lr"] = rate * factor
-            part.step()
-            part.zero_grad()
-
-    def state_dict(self) -> list[dict]:
-        return [part.state_dict() for part in self.parts]
-
-    def load_state_dict(self, states: list[dict]) -> None:
-        for part, state in zip(self.parts, states, strict=True):
-            part.load_state_dict(state)
-
-
 def build(sizes: Transformer | None) -> tuple[torch.nn.Module, object]:
     """A new network with its optimiser: a transformer, or the course's U-Net in half width."""
     if sizes is None:
         model = ContextUnet(3, 32, 5, 16).to(memory_format=torch.channels_last)
         return model, MuonAndAdamW(model)
     model = DiT(**sizes.arguments())
-    return model, MuonForBlocks(model)
+    return model, MuonAndAdamW(model, [p for p in model.blocks.parameters() if p.ndim == 2])
 
 
 def parameters(sizes: Transformer | None) -> int:

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+import support.checks as check
 from support.speed import folded
 
 # t/T in (0, 1] becomes a number up to 1000, the range that the frequencies below are made for
@@ -22,7 +23,7 @@ TIME_SCALE = 1000
 MOST_BLOCKS = 100  # in a stage; more is a slip of the keyboard, or a damaged file
 
 
-def _zero(layer: nn.Conv2d) -> nn.Conv2d:
+def zeroed(layer: nn.Conv2d | nn.Linear) -> nn.Conv2d | nn.Linear:
     """The layer, starting at zero.
 
     As the last layer of a residual branch it makes the block start as its shortcut, so that a deep network starts as a
@@ -32,6 +33,22 @@ def _zero(layer: nn.Conv2d) -> nn.Conv2d:
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer
+
+
+def check_inputs(net: nn.Module, x: Tensor, t: Tensor | float, c: Tensor | None, multiple: int) -> Tensor:
+    """t as (n,) or (1,) in float32; a ValueError for what cannot be meant, as height or width no multiple."""
+    check.same_shape(x=x)
+    if x.ndim != 4 or x.shape[1] != net.in_channels or any(s % multiple or not s for s in x.shape[2:]):
+        expected = f"(n, {net.in_channels}, h, w) with h and w multiples of {multiple}"
+        raise ValueError(f"expected pictures of shape {expected}, got {tuple(x.shape)}")
+    t = torch.as_tensor(t, dtype=torch.float32, device=x.device).reshape(-1)
+    if len(t) not in (1, len(x)):
+        raise ValueError(f"expected one t or one for each of the {len(x)} pictures, got {len(t)}")
+    if c is not None and net.class_embedding is None:
+        raise ValueError("expected no context, because this network was made without n_classes, got one")
+    if c is not None and c.shape != (len(x), net.n_cfeat):
+        raise ValueError(f"expected a context of shape ({len(x)}, {net.n_cfeat}), got {tuple(c.shape)}")
+    return t
 
 
 class TimeEmbedding(nn.Module):
@@ -66,7 +83,7 @@ class SelfAttention(nn.Module):
         super().__init__()
         self.norm = nn.GroupNorm(groups, channels)
         self.qkv = nn.Conv2d(channels, 3 * channels, 1)
-        self.out = _zero(nn.Conv2d(channels, channels, 1))
+        self.out = zeroed(nn.Conv2d(channels, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         n, channels, h, w = x.shape
@@ -91,7 +108,7 @@ class ResBlock(nn.Module):
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         self.emb = nn.Linear(emb_dim, out_channels)
         self.norm2 = nn.GroupNorm(groups, out_channels)
-        self.conv2 = _zero(nn.Conv2d(out_channels, out_channels, 3, padding=1))
+        self.conv2 = zeroed(nn.Conv2d(out_channels, out_channels, 3, padding=1))
         self.shortcut = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
         self.attention = SelfAttention(out_channels, groups) if attn else nn.Identity()
 
@@ -199,7 +216,7 @@ class UNet(nn.Module):
         self.out = nn.Sequential(
             nn.GroupNorm(groups, widths[0]),
             nn.SiLU(),
-            _zero(nn.Conv2d(widths[0], out_channels, 3, padding=1)),
+            zeroed(nn.Conv2d(widths[0], out_channels, 3, padding=1)),
         )
 
     def forward(self, x: Tensor, t: Tensor | float, c: Tensor | None = None) -> Tensor:
@@ -249,18 +266,7 @@ class UNet(nn.Module):
         return folded(self)
 
     def _check_inputs(self, x: Tensor, t: Tensor | float, c: Tensor | None) -> Tensor:
-        """t as (n,) or (1,) in float32; a ValueError for shapes that cannot be meant."""
-        if x.ndim != 4 or x.shape[1] != self.in_channels or any(s % self.multiple or not s for s in x.shape[2:]):
-            expected = f"(n, {self.in_channels}, h, w) with h and w multiples of {self.multiple}"
-            raise ValueError(f"expected pictures of shape {expected}, got {tuple(x.shape)}")
-        t = torch.as_tensor(t, dtype=torch.float32, device=x.device).reshape(-1)
-        if len(t) not in (1, len(x)):
-            raise ValueError(f"expected one t or one for each of the {len(x)} pictures, got {len(t)}")
-        if c is not None and self.class_embedding is None:
-            raise ValueError("expected no context, because this network was made without n_classes, got one")
-        if c is not None and c.shape != (len(x), self.n_cfeat):
-            raise ValueError(f"expected a context of shape ({len(x)}, {self.n_cfeat}), got {tuple(c.shape)}")
-        return t
+        return check_inputs(self, x, t, c, self.multiple)
 
     @staticmethod
     def _check_sizes(in_channels, out_channels, dim, dim_mults, attns, n_blocks, groups, n_classes, height) -> None:

@@ -131,8 +131,8 @@ def test_muon_step_is_orthogonal_in_every_convolution(make_model):
         p.grad = torch.randn_like(p)
     optimizer.step(1.0)
     for p, old in zip(optimizer.convs, before, strict=True):
-        step = muon.as_matrix((p.detach() - old * (1 - 0.01 * muon.CONV_RATE)).double())
-        values = torch.linalg.svdvals(step) / muon.CONV_RATE / max(1, step.shape[0] / step.shape[1]) ** 0.5
+        step = muon.as_matrix((p.detach() - old * (1 - 0.01 * muon.MUON_RATE)).double())
+        values = torch.linalg.svdvals(step) / muon.MUON_RATE / max(1, step.shape[0] / step.shape[1]) ** 0.5
         assert values[0] < 1.4 and values.median() > 0.5, (tuple(p.shape), values)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-CONV_RATE, OTHER_RATE = 0.02, 2e-3  # learning rates of Muon and AdamW
+MUON_RATE, OTHER_RATE = 0.02, 2e-3  # learning rates of Muon and AdamW
 
 
 def as_matrix(weight: Tensor) -> Tensor:
@@ -22,17 +24,20 @@ class MuonAndAdamW:
     Muon (Jordan et al. 2024, kellerjordan.github.io/posts/muon) makes the singular values of each
     step about equal, so that a matrix learns in all its directions at once. torch.optim.Muon takes
     matrices only; it gets each convolution as a matrix that shares the weight's memory.
+
+    Args:
+        also: weights of ``model`` that are matrices and go to Muon as well, as those of a transformer's blocks.
     """
 
-    def __init__(self, model: torch.nn.Module) -> None:
+    def __init__(self, model: torch.nn.Module, also: Sequence[torch.nn.Parameter] = ()) -> None:
         self.convs = [p for p in model.parameters() if p.ndim == 4 and min(p.shape[:2]) > 3]
         self.matrices = [torch.nn.Parameter(as_matrix(p.detach())) for p in self.convs]
         pairs = zip(self.matrices, self.convs, strict=True)
         assert all(matrix.data_ptr() == conv.data_ptr() for matrix, conv in pairs)
-        known = {id(p) for p in self.convs}
+        known = {id(p) for p in (*self.convs, *also)}
         others = [p for p in model.parameters() if id(p) not in known]
         self.parts = [
-            torch.optim.Muon(self.matrices, lr=CONV_RATE, weight_decay=0.01),
+            torch.optim.Muon([*self.matrices, *also], lr=MUON_RATE, weight_decay=0.01),
             torch.optim.AdamW(others, lr=OTHER_RATE, weight_decay=0.01),
         ]
 
@@ -40,7 +45,7 @@ class MuonAndAdamW:
         """One step, at the learning rates times ``factor``; forgets the gradients."""
         for matrix, conv in zip(self.matrices, self.convs, strict=True):
             matrix.grad, conv.grad = as_matrix(conv.grad), None
-        for part, rate in zip(self.parts, (CONV_RATE, OTHER_RATE), strict=True):
+        for part, rate in zip(self.parts, (MUON_RATE, OTHER_RATE), strict=True):
             part.param_groups[0]["lr"] = rate * factor
             part.step()
             part.zero_grad()

@@ -97,8 +97,8 @@ def test_networks_are_timed_in_turns_and_leave_nothing(tmp_path, small, monkeypa
 
 
 def test_muon_takes_the_matrices_of_the_blocks():
-    net = DiT(3, 3, dim=16, depth=2, heads=2, height=8)
-    optimizer = make_transformers.MuonForBlocks(net)
+    sizes = make_transformers.Transformer(dim=32, depth=2)
+    net, optimizer = make_transformers.build(sizes)
     by_muon, others = ({id(p) for p in part.param_groups[0]["params"]} for part in optimizer.parts)
     names = {name for name, p in net.named_parameters() if id(p) in by_muon}
     layers = ("attention.qkv", "attention.out", "mlp.0", "mlp.2", "modulation")
@@ -110,7 +110,7 @@ def test_muon_takes_the_matrices_of_the_blocks():
     optimizer.step(1.0)
     moved = [not torch.equal(p, old) for p, old in zip(net.parameters(), before, strict=True)]
     assert all(moved) and all(p.grad is None for p in net.parameters())
-    again = make_transformers.MuonForBlocks(net)
+    _, again = make_transformers.build(sizes)
     again.load_state_dict(optimizer.state_dict())
     assert again.parts[1].state_dict()["state"].keys() == optimizer.parts[1].state_dict()["state"].keys()
 
