@@ -12,6 +12,8 @@ import matplotlib.pyplot as plt
 
 import diffusion_utilities as du
 
+pytest.register_assert_rewrite("tests.going_further.every_network")
+
 
 @pytest.fixture(autouse=True)
 def clean_slate():

@@ -9,18 +9,10 @@ import torch
 
 import diffusion_utilities as du
 from going_further import unet
-from tests.pretended_gpu import pretended_gpu
+from tests.going_further.every_network import *  # noqa: F403
+from tests.going_further.every_network import lively
 
 SMALL = {"dim": 8, "dim_mults": (1, 2), "attns": (False, True), "n_blocks": 1, "groups": 4}
-
-
-def lively(module):
-    """The module in evaluation mode, without layers at zero or norms at one, which would hide what is behind them."""
-    with torch.no_grad():
-        for parameter in module.parameters():
-            if parameter.ndim == 1 or not parameter.any():
-                parameter.normal_(0.2, 0.3)
-    return module.eval()
 
 
 def small_net(in_channels=3, out_channels=3, **changes):
@@ -57,22 +49,6 @@ def test_any_channels_and_any_size_that_the_depth_divides(in_channels, out_chann
     y = net(torch.randn(2, in_channels, *size), torch.tensor([0.1, 0.9]))
     assert y.shape == (2, out_channels, *size)
     assert y.isfinite().all() and y.std() > 1e-3
-
-
-@torch.no_grad()
-def test_a_batch_equals_its_singles():
-    net = small_net(n_classes=3)
-    x, t, c = torch.randn(3, 3, 8, 8), torch.tensor([0.2, 0.6, 1.0]), torch.rand(3, 3)
-    singles = [net(x[i : i + 1], t[i], c[i : i + 1]) for i in range(3)]
-    torch.testing.assert_close(net(x, t, c), torch.cat(singles), rtol=1e-4, atol=1e-5)
-
-
-@torch.no_grad()
-def test_one_t_is_for_all():
-    net, x = small_net(), torch.randn(3, 3, 8, 8)
-    y = net(x, torch.full((3,), 0.3))
-    for t in (0.3, torch.tensor(0.3), torch.tensor([0.3]), torch.full((3, 1, 1, 1), 0.3)):
-        torch.testing.assert_close(net(x, t), y)
 
 
 # ------------------------------------------------------------------------------------------- inside
@@ -162,12 +138,6 @@ def test_time_embedding_is_the_sinusoid_of_1000_t(dim):
 
 
 @torch.no_grad()
-def test_neighbouring_levels_are_told_apart():
-    net, x = small_net(), torch.randn(1, 3, 8, 8)
-    assert (net(x, 250 / 500) - net(x, 251 / 500)).abs().max() > 1e-3
-
-
-@torch.no_grad()
 def test_attention_is_the_formula():
     """softmax(Q Kᵀ / √channels) V over all pixels, in plain matrix products."""
     layer, x = lively(unet.SelfAttention(8, groups=4)), torch.randn(2, 8, 3, 5)
@@ -202,73 +172,6 @@ def test_each_block_on_the_way_up_takes_the_skip_of_its_partner():
     assert [s.shape[1:] for s in sent] == [(8, 8, 8)] * 2 + [(16, 4, 4)] * 2 + [(24, 2, 2)] * 2
 
 
-# ------------------------------------------------------------------------------------------ context
-
-
-@torch.no_grad()
-def test_no_context_is_the_zero_vector():
-    net, x = small_net(n_classes=3), torch.randn(2, 3, 8, 8)
-    torch.testing.assert_close(net(x, 0.5), net(x, 0.5, torch.zeros(2, 3)))
-
-
-@torch.no_grad()
-def test_each_picture_follows_its_own_context():
-    net, x = small_net(n_classes=3), torch.randn(1, 3, 8, 8).repeat(4, 1, 1, 1)
-    c = torch.tensor([[1.0, 0, 0], [0, 1, 0], [0.6, 0.4, 0], [0, 0, 0]])
-    y = net(x, 0.5, c)
-    for i in range(4):
-        for j in range(i):
-            assert (y[i] - y[j]).abs().max() > 1e-3
-
-
-# ----------------------------------------------------------------------------------------- samplers
-
-
-def test_samplers_of_the_module_take_it():
-    net = small_net(1, 1, n_classes=3, height=12).train()
-    samples, frames = du.sample_ddim_context(2, torch.eye(3)[:2], n=3, guidance=2.0, model=net, seed=0, progress=False)
-    assert samples.shape == (2, 1, 12, 12) and frames.shape == (4, 2, 1, 12, 12)
-    assert samples.isfinite().all() and net.training
-    samples, _ = du.sample_dpm(2, 3, model=small_net(height=8), seed=0, progress=False)
-    assert samples.shape == (2, 3, 8, 8)
-
-
-@torch.no_grad()
-@pytest.mark.parametrize("classes", [None, 3])
-def test_its_fast_copy_answers_the_same(classes):
-    net = small_net(n_classes=classes, dim_mults=(1, 2, 2), attns=(False, True, True)).train()
-    fast, x = du.faster(net), torch.randn(2, 3, 16, 16)
-    c = None if classes is None else torch.eye(classes)[:2]
-    assert fast is not net and net.training and not fast.training
-    assert fast.init_conv.weight.is_contiguous(memory_format=torch.channels_last)
-    for t in (0.002, 1.0):
-        torch.testing.assert_close(fast(x, t, c), net(x, t, c), rtol=1e-4, atol=1e-4)
-
-
-@torch.no_grad()
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a real GPU")
-@pytest.mark.parametrize("classes", [None, 3])
-def test_its_passes_can_be_recorded(classes):
-    """Nothing in a pass waits for the GPU, or `faster` would quietly do without its graph."""
-    net, x = small_net(n_classes=classes, height=8), torch.randn(2, 3, 8, 8)
-    c = None if classes is None else torch.eye(classes)[:2]
-    expected = net(x, 0.5, c)
-    with pretended_gpu():
-        gpu = torch.device("cuda:0")
-        fast = du.faster(net.to(gpu))
-        given = x.to(gpu), torch.tensor(0.5, device=gpu), c if c is None else c.to(gpu)
-        got = [fast(*given).cpu() for _ in range(2)]  # recorded, then replayed
-        assert len(fast.graphs) == 1 and all(fast.graphs.values())
-    for answer in got:
-        torch.testing.assert_close(answer, expected, rtol=1e-4, atol=1e-4)
-
-
-def test_samplers_refuse_a_context_that_the_network_does_not_have():
-    for classes in (None, 2):
-        with pytest.raises(ValueError, match="context must have shape"):
-            du.sample_ddim_context(1, torch.eye(3)[:1], n=1, model=small_net(n_classes=classes), progress=False)
-
-
 # ------------------------------------------------------------------------------------------ refused
 
 
@@ -300,26 +203,6 @@ def test_no_channels_are_refused(channels):
         unet.UNet(*channels, **SMALL)
 
 
-@pytest.mark.parametrize(
-    ("shape", "t", "context", "message"),
-    [
-        ((2, 3, 8, 9), 0.5, None, "multiples of 2, got (2, 3, 8, 9)"),
-        ((2, 3, 7, 8), 0.5, None, "multiples of 2, got (2, 3, 7, 8)"),
-        ((2, 3, 0, 8), 0.5, None, "got (2, 3, 0, 8)"),
-        ((2, 1, 8, 8), 0.5, None, "(n, 3, h, w)"),
-        ((3, 8, 8), 0.5, None, "got (3, 8, 8)"),
-        ((3, 3, 8, 8), [0.1, 0.2], None, "each of the 3 pictures, got 2"),
-        ((2, 3, 8, 8), 0.5, (2, 4), "shape (2, 5), got (2, 4)"),
-        ((2, 3, 8, 8), 0.5, (1, 5), "shape (2, 5), got (1, 5)"),
-    ],
-    ids=str,
-)
-def test_inputs_that_do_not_fit_are_refused(shape, t, context, message):
-    net = small_net(n_classes=5)
-    with pytest.raises(ValueError, match=re.escape(message)):
-        net(torch.zeros(shape), torch.tensor(t), None if context is None else torch.zeros(context))
-
-
-def test_a_network_without_classes_refuses_a_context():
-    with pytest.raises(ValueError, match="without n_classes"):
-        small_net()(torch.zeros(1, 3, 8, 8), 0.5, torch.zeros(1, 3))
+def test_its_fast_copy_has_the_channels_of_a_pixel_side_by_side():
+    fast = du.faster(small_net())
+    assert fast.init_conv.weight.is_contiguous(memory_format=torch.channels_last)
