@@ -159,6 +159,14 @@ class Judge:
         options = options | {"model": model, "schedule": model.schedule}
         return draw(draws, count or len(self.images), seed, None, self.bf16, **options)
 
+    def walk(self, model: PredictsNoise, step: Callable, pairs: list[tuple[int, int]], seed: int) -> float:
+        """FSD of samples drawn by a step at given levels."""
+
+        def sampler(count: int, _: None, **options: object) -> tuple:
+            return sample(step, pairs, count, schedule=model.schedule, **options)
+
+        return round(self.fsd(draw(sampler, len(self.images), seed, None, self.bf16, model=model), seed), 2)
+
     def by_sampler(self, model: PredictsNoise, seed: int) -> dict[str, float]:
         """FSD by each sampler."""
         return {f"FSD, {name}": round(self.fsd(self.draw(model, name, seed), seed), 2) for name in SAMPLERS}
@@ -260,10 +268,6 @@ SOLVERS = {
 
 def steps(judge: Judge, book: Book, seed: int) -> None:
     """FSD against passes through the network, by several solvers without fresh noise."""
-
-    def walk(count: int, _: None, *, model: PredictsNoise, solver: str, n: int, **options: object) -> tuple:
-        return sample(*SOLVERS[solver](model, n), count, model=model, schedule=model.schedule, **options)
-
     for name in ("noise", "flow", "reflow"):
         model = load(name, judge.images.device)
         for solver in SOLVERS:
@@ -274,8 +278,7 @@ def steps(judge: Judge, book: Book, seed: int) -> None:
                 key = f"{name}, {solver}, {n}"
                 if ("Heun" in solver and n % 2 == 0) or book.has("steps", key, seed):
                     continue
-                x = draw(walk, len(judge.images), seed, None, judge.bf16, model=model, solver=solver, n=n)
-                book.put("steps", key, seed, {"FSD": round(judge.fsd(x, seed), 2)})
+                book.put("steps", key, seed, {"FSD": judge.walk(model, *SOLVERS[solver](model, n), seed)})
 
 
 def even_in_time(n: int, schedule: NoiseSchedule) -> list[tuple[int, int]]:
@@ -297,15 +300,10 @@ def placing(judge: Judge, book: Book, seed: int) -> None:
         "flow, labs' schedule, even in τ": (on_labs, even_in_time(25, labs)),
         "flow, straight schedule": (networks["flow"], step_pairs(25)),
     }
-
-    def walk(count: int, _: None, *, model: PredictsNoise, pairs: list, **options: object) -> tuple:
-        step = ddim_step(0.0, model.schedule)
-        return sample(step, pairs, count, model=model, schedule=model.schedule, **options)
-
     for name, (model, pairs) in ways.items():
         if not book.has("placing", name, seed):
-            x = draw(walk, len(judge.images), seed, None, judge.bf16, model=model.eval(), pairs=pairs)
-            book.put("placing", name, seed, {"FSD": round(judge.fsd(x, seed), 2)})
+            step = ddim_step(0.0, model.schedule)
+            book.put("placing", name, seed, {"FSD": judge.walk(model.eval(), step, pairs, seed)})
 
 
 def bends(judge: Judge, book: Book, seed: int) -> None:
