@@ -1,6 +1,7 @@
 # Each verb is a plain command or two; the README shows them for systems without make.
 PYTHON ?= python3
 VENV ?= .venv
+TORCH ?= auto
 BIN = $(VENV)/bin
 LABS = L1_Sampling/L1_Sampling.ipynb L2_Training/L2_Training.ipynb L3_Context/L3_Context.ipynb \
 	L4_FastSampling/L4_FastSampling.ipynb Capstone/Capstone.ipynb going_further/demo.ipynb going_further/solvers.ipynb going_further/editing.ipynb \
@@ -15,13 +16,15 @@ RUN_AGAIN = COURSE_STEPS=20 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dis
 QUICK = --ignore=tests/exercises --ignore=tests/going_further --ignore=tests/test_own_model.py --ignore=tests/test_own_pictures.py \
 	--ignore=tests/test_reading_pictures.py --ignore=tests/test_picture_kinds.py --ignore=tests/test_compare.py \
 	--ignore=tests/test_sheets.py --ignore=tests/test_make_weights.py --ignore=tests/test_lab2.py \
-	--ignore=tests/test_lab3.py --ignore=tests/test_peers.py \
+	--ignore=tests/test_lab3.py --ignore=tests/test_peers.py --ignore=tests/browser --ignore=tests/website --ignore=tests/teaching \
 	--deselect=tests/test_documents.py::test_snippet_runs_as_written
 
-.PHONY: help lab solved check test notebooks sheets data weights cards pictures bench clean
+.PHONY: help lab solved check test notebooks sheets data weights cards pictures bench site answers slides clean
 
 help:
 	@echo "make lab        open the course in JupyterLab, at your copy of the exercise sheet of Lab 1"
+	@echo "                (the first time it installs; TORCH=cpu takes the small build of PyTorch, TORCH=cuda the one"
+	@echo "                for NVIDIA GPUs; else it looks whether there is such a GPU)"
 	@echo "make solved     open Lab 1 with its solutions"
 	@echo "make check      style, and the unit tests of the module and its support (under two minutes)"
 	@echo "make test       style, unit tests, and every lab run again and compared"
@@ -32,6 +35,9 @@ help:
 	@echo "make cards      write the tables of the model card, the README and the speed page from the stored figures"
 	@echo "make pictures   draw the pictures of the README and of the model card again (5 minutes)"
 	@echo "make bench      measure speed and memory, and write the tables of docs/SPEED.md (25 minutes)"
+	@echo "make site       build the labs as a site, with the page that draws sprites in the browser (needs Node.js)"
+	@echo "make answers    write the answer key for teachers"
+	@echo "make slides     make slides of the labs"
 	@echo "make clean      remove the environment"
 
 lab: $(VENV)/lab.done
@@ -83,15 +89,27 @@ bench: $(VENV)/test.done
 	$(BIN)/python -m tests.benchmarks.bench
 	$(BIN)/python -m tests.benchmarks.report
 
+site: $(VENV)/lab.done
+	$(BIN)/python -m pip install -r requirements-site.txt onnx onnxscript -c constraints.txt
+	$(BIN)/python -m browser.make_page --out build/site/browser
+	$(BIN)/python -m website.build
+
+answers: $(VENV)/test.done
+	$(BIN)/python -m teaching.answers --out build/answers
+
+slides: $(VENV)/lab.done
+	$(BIN)/python -m pip install -r teaching/requirements.txt -c constraints.txt
+	$(BIN)/python -m teaching.slides --out build/slides
+
 clean:
 	rm -rf $(VENV)
 
 $(VENV)/lab.done: requirements.txt constraints.txt
 	$(PYTHON) -c "import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14) and 'Python 3.10 to 3.14 is needed, this is ' + sys.version)"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install -r requirements.txt -c constraints.txt
+	$(BIN)/python -m support.install --torch $(TORCH)
 	touch $@
 
-$(VENV)/test.done: $(VENV)/lab.done requirements-test.txt
+$(VENV)/test.done: $(VENV)/lab.done requirements-test.txt requirements-site.txt
 	$(BIN)/python -m pip install -r requirements-test.txt -c constraints.txt
 	touch $@

@@ -123,7 +123,7 @@ def test_readme_snippets_run_as_written(monkeypatch):
     """The README's Python, with fewer sprites, since the numbers are not what is tested."""
     monkeypatch.chdir(ROOT / "data")
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
-    assert len(blocks) == 3
+    assert len(blocks) == 4
     names = {}
     exec("import os\nfrom diffusion_utilities import *", names)
     for block in blocks:
@@ -178,7 +178,7 @@ def test_readme_names_only_files_that_exist():
 
 
 def test_tables_of_the_model_card_are_those_of_the_stored_runs():
-    metrics = json.loads((ROOT / "weights" / "metrics.json").read_text())
+    metrics = json.loads((ROOT / "weights" / "metrics.json").read_text(encoding="utf-8"))
     text = (ROOT / "weights" / "README.md").read_text(encoding="utf-8")
     assert set(re.findall(r"<!-- (\w+) -->", text)) == set(card.TABLES)
     assert with_blocks(text, metrics, card.TABLES) == text, "run python -m weights.card"
@@ -187,7 +187,7 @@ def test_tables_of_the_model_card_are_those_of_the_stored_runs():
 
 
 def test_tables_of_speed_are_those_of_the_stored_run():
-    results = json.loads(report.RESULTS.read_text())
+    results = json.loads(report.RESULTS.read_text(encoding="utf-8"))
     texts = [page.read_text(encoding="utf-8") for page in report.PAGES]
     assert set(re.findall(r"<!-- bench (\w+) -->", "".join(texts))) == set(report.BLOCKS)
     for page, text in zip(report.PAGES, texts, strict=True):
@@ -199,7 +199,7 @@ def test_tables_of_speed_are_those_of_the_stored_run():
 def test_lab_2_says_of_bf16_what_was_measured():
     lab = (ROOT / "L2_Training" / "L2_Training.ipynb").read_text(encoding="utf-8")
     for way, words in {"ours": "with 32 bits", "ours, bf16": "with bf16"}.items():
-        error = json.loads(report.RESULTS.read_text())["training_digits"][way]
+        error = json.loads(report.RESULTS.read_text(encoding="utf-8"))["training_digits"][way]
         assert rf"${error['mean']:.3f} \\pm {error['std']:.3f}$ {words}" in lab
 
 
@@ -215,7 +215,7 @@ def test_solvers_quotes_its_own_table_of_seconds():
 
 
 def test_frontier_agrees_with_the_figures_measured_elsewhere_and_falls_from_one_step_on():
-    evaluation = json.loads((ROOT / "weights" / "metrics.json").read_text())["evaluation"]
+    evaluation = json.loads((ROOT / "weights" / "metrics.json").read_text(encoding="utf-8"))["evaluation"]
     frontier, quality = evaluation["frontier"], evaluation["quality"]
     assert frontier["DDIM"]["25"] == quality["DDIM, 25 steps"]["fsd"]
     assert frontier["DPM-Solver++"]["10"] == quality["DPM-Solver++, 10 steps"]["fsd"]
@@ -229,7 +229,7 @@ def test_frontier_agrees_with_the_figures_measured_elsewhere_and_falls_from_one_
 
 
 def test_data_card_states_the_accuracy_of_the_classifier():
-    classifier = json.loads((ROOT / "weights" / "metrics.json").read_text())["classifier"]
+    classifier = json.loads((ROOT / "weights" / "metrics.json").read_text(encoding="utf-8"))["classifier"]
     data_card = (ROOT / "data" / "README.md").read_text(encoding="utf-8")
     assert f"{classifier['class_accuracy']:.1%} of the classes" in data_card.replace(" %", "%")
     assert f"{classifier['kind_accuracy']:.1%} of the kinds" in data_card.replace(" %", "%")
@@ -271,7 +271,7 @@ def test_notebooks_quote_their_stored_figures(name, folder):
 
 def test_runs_were_made_from_the_shipped_sprites():
     shipped = hashlib.sha256((ROOT / "data" / "sprites_1788_16x16.npy").read_bytes()).hexdigest()
-    metrics = json.loads((ROOT / "weights" / "metrics.json").read_text())
+    metrics = json.loads((ROOT / "weights" / "metrics.json").read_text(encoding="utf-8"))
     runs = [run for name, run in metrics.items() if name not in ("sha256", "longer")] + metrics["longer"]
     made_on = [run["made_on"] for run in runs]
     assert {run["data_sha256"] for run in made_on} == {shipped}

@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import signal
 import subprocess
 import sys
 import time
@@ -49,10 +48,10 @@ def run_tiny(folder, kill_after_epochs=None):
     for line in process.stdout:
         if line.startswith(f"context: epoch {kill_after_epochs - 1},"):
             time.sleep(0.05)  # somewhere within saving, or the next epoch
-            process.send_signal(signal.SIGKILL)
+            process.kill()
             break
     process.stdout.close()
-    assert process.wait() == -signal.SIGKILL
+    assert process.wait() != 0
 
 
 def test_run_killed_twice_ends_with_the_same_weights(tmp_path):

@@ -1,6 +1,7 @@
 """One way to import, from the course's root, that an installed package of the same name cannot break."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -52,7 +53,9 @@ def foreign(tmp_path):
     for name in PACKAGES:
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise ImportError('a foreign package')\n")
-    return {"PYTHONPATH": str(tmp_path), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    needed = {name: os.environ[name] for name in ("SYSTEMROOT", "TEMP") if name in os.environ}  # by Windows
+    home = {"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}
+    return needed | home | {"PYTHONPATH": str(tmp_path), "PATH": os.defpath}
 
 
 def run(command: list[str], folder: Path, environment: dict) -> str:

@@ -150,7 +150,7 @@ def test_a_place_is_free_again_however_the_run_in_it_ended(tmp_path):
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     other = subprocess.Popen([sys.executable, "-c", WAITING, str(path)], cwd=ROOT, **pipes)
     try:
-        assert other.stdout.readline() == b"ready\n"
+        assert other.stdout.readline().strip() == b"ready"
         with pytest.raises(ValueError, match="another run is writing to .*run.checkpoint"):
             with alone(path):
                 pass
