@@ -59,6 +59,12 @@ def printable(text: str) -> str:
     return "".join(map(plain, text))
 
 
+def wrapped(text: str, width: int = 88) -> str:
+    """The text in lines no wider than a lab's code: JupyterLab breaks longer ones inside words."""
+    options = {"subsequent_indent": "  ", "break_long_words": False, "break_on_hyphens": False}
+    return "\n".join(textwrap.fill(line, width, **options) for line in text.split("\n"))
+
+
 @dataclass(frozen=True)
 class Exercise:
     """A line of a lab's list: ``name`` as in check_<name>, a number such as "1.2", 1 to 3 stars."""
@@ -85,7 +91,7 @@ class Verdict:
 
     def __repr__(self) -> str:
         symbol = SYMBOLS.get(self.status, "✗")
-        return printable(f"{symbol} Exercise {self.exercise}: {self.message}")
+        return printable(wrapped(f"{symbol} Exercise {self.exercise}: {self.message}"))
 
 
 def source_of(function: Callable) -> str:

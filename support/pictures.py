@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor
 
 import support.checks as check
+from support.players import self_contained
 from support.writing import replacing
 
 # where there are too many, matplotlib's player leaves out the last, the finished sprites
@@ -132,6 +133,20 @@ def plot_grid(x: Tensor, n_sample: int, n_rows: int, save_dir: str | Path, w: ob
     return grid
 
 
+class Player(FuncAnimation):
+    """An animation whose player needs no network, however it is asked for."""
+
+    def to_jshtml(self, *args, **kwargs) -> str:
+        """The player, as HTML."""
+        return self_contained(super().to_jshtml(*args, **kwargs), _words(self))
+
+
+def _words(animation: FuncAnimation) -> str:
+    """What a player shows: the titles of its panels."""
+    titles = ", ".join(ax.get_title() for ax in animation._fig.axes)
+    return f"animation: {titles}" if titles else "animation"
+
+
 def compare_samples(runs: dict[str, np.ndarray], nrows: int = 4) -> FuncAnimation:
     """An animation that plays several runs side by side; of more than MOST_FRAMES frames, evenly chosen ones.
 
@@ -163,7 +178,7 @@ def compare_samples(runs: dict[str, np.ndarray], nrows: int = 4) -> FuncAnimatio
         return images
 
     plt.close(fig)  # or the notebook would show a still of it as well
-    return FuncAnimation(fig, show_frame, frames=len(mosaics[0]), interval=200)
+    return Player(fig, show_frame, frames=len(mosaics[0]), interval=200)
 
 
 def plot_sample(
@@ -210,7 +225,8 @@ def play(animation: FuncAnimation) -> None:
     stills[-1].save(end, "PNG")
     picture, still = (base64.b64encode(data.getvalue()).decode() for data in (moving, end))
     # the player's own picture has no source until its script runs: without, it would be broken
-    player = animation.to_jshtml().replace("<img id=", f'<img src="data:image/png;base64,{still}" id=', 1)
+    player = self_contained(animation.to_jshtml(), _words(animation))
+    player = player.replace("<img id=", f'<img src="data:image/png;base64,{still}" id=', 1)
     display({"text/html": player, "image/png": picture, "text/plain": "an animation"}, raw=True)
 
 

@@ -4,7 +4,7 @@
 def test_right(check, right):
     verdict = check(right)
     assert (verdict.status, verdict.diagnosis) == ("passed", ""), verdict
-    assert repr(verdict).startswith("✓") and "\n" not in repr(verdict)
+    assert repr(verdict).startswith("✓") and "\n" not in verdict.message
 
 
 def test_wrong(check, diagnosis, wrong):
@@ -33,7 +33,7 @@ def test_crash(check, exercise):
         return args[0] + undefined_name  # noqa: F821
 
     verdict = check(crashes)
-    assert verdict.status == "crashed" and "return args[0] + undefined_name" in repr(verdict)
+    assert verdict.status == "crashed" and "return args[0] + undefined_name" in verdict.message
 
 
 def test_every_exercise_is_here(checks, request):

@@ -907,10 +907,10 @@ def test_levels_that_do_not_fit_the_pictures_show_the_learners_line(checks):
     ],
 )
 def test_the_message_names_the_part_that_is_wrong(checks, name, key, part):
-    message = repr(getattr(checks, f"check_{name}")(WRONG[name][key]))
+    message = getattr(checks, f"check_{name}")(WRONG[name][key]).message
     assert part in message and "expected" in message and "got" in message
 
 
 def test_the_message_says_what_came_and_what_should_have(checks):
-    message = repr(checks.check_perturb_input(WRONG["perturb_input"]["missing square root"]))
+    message = checks.check_perturb_input(WRONG["perturb_input"]["missing square root"]).message
     assert "at t = " in message and "you made" in message and "Is a square root missing?" in message

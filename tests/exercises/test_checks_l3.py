@@ -393,7 +393,7 @@ WRONG = {
 
 
 def test_the_message_says_what_came_and_what_should_have(checks):
-    message = repr(checks.check_guided_noise(WRONG["guided_noise"]["w of the paper"]))
+    message = checks.check_guided_noise(WRONG["guided_noise"]["w of the paper"]).message
     assert "with w = " in message and "you made" in message and "ours minus 1" in message
 
 

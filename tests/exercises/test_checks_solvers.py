@@ -345,5 +345,5 @@ ARGUMENTS = {
 
 
 def test_the_message_says_what_came_and_what_should_have(checks):
-    message = repr(checks.check_denoise_dpm(WRONG["denoise_dpm"]["r upside down"]))
+    message = checks.check_denoise_dpm(WRONG["denoise_dpm"]["r upside down"]).message
     assert "at t = " in message and "x0_before" in message and "it should be" in message

@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from exercise_tools import running
-from exercise_tools.kit import Lab, call, compare, difference, strengths
+from exercise_tools.kit import Lab, Verdict, call, compare, difference, strengths
 
 
 def check_double(my_double):
@@ -90,6 +90,15 @@ def test_not_attempted(check, function):
     verdict = check(function)
     assert (verdict.status, verdict.diagnosis) == ("not attempted", "not attempted")
     assert repr(verdict) == "○ Exercise 1.1: not attempted yet."
+
+
+def test_a_long_message_is_not_broken_inside_words():
+    """JupyterLab would break it anywhere."""
+    word = "x" * 90
+    message = "Twice is not twice. " * 12 + f"The word is\n{word}"
+    lines = repr(Verdict("1.1", "wrong", "", message)).split("\n")
+    assert len(lines) == 5 and lines[-1].strip() == word and all(len(line) <= 88 for line in lines[:-1])
+    assert " ".join(" ".join(lines).split()) == "✗ Exercise 1.1: " + " ".join(message.split())
 
 
 def test_a_notimplementederror_of_torch_is_a_crash(check):
