@@ -6,6 +6,7 @@ BIN = $(VENV)/bin
 LABS = L1_Sampling/L1_Sampling.ipynb L2_Training/L2_Training.ipynb L3_Context/L3_Context.ipynb \
 	L4_FastSampling/L4_FastSampling.ipynb Capstone/Capstone.ipynb going_further/demo.ipynb going_further/solvers.ipynb going_further/editing.ipynb \
 	going_further/guidance.ipynb going_further/flows.ipynb going_further/transformers.ipynb
+SHEETS = $(wildcard L?_*/L?_*_exercises.ipynb)
 
 # COURSE_STEPS shortens what the labs train, which is most of their time and not what the tests compare. Two notebooks at
 # once with one thread each are done sooner than one after the other with two.
@@ -27,7 +28,7 @@ help:
 	@echo "                for NVIDIA GPUs; else it looks whether there is such a GPU)"
 	@echo "make solved     open Lab 1 with its solutions"
 	@echo "make check      style, and the unit tests of the module and its support (under two minutes)"
-	@echo "make test       style, unit tests, and every lab run again and compared"
+	@echo "make test       style, unit tests, every lab run again and compared, its sheets run with and without solutions"
 	@echo "make notebooks  run the labs and store their outputs"
 	@echo "make sheets     make the exercise sheets from the labs"
 	@echo "make data       draw the sprites again"
@@ -60,6 +61,7 @@ test: $(VENV)/test.done
 	$(RUN_AGAIN) $(LABS)
 	$(BIN)/python -m exercise_tools.make_sheets --solved build/solved
 	$(RUN_AGAIN) build/solved
+	COURSE_PROGRESS=off $(RUN_AGAIN) $(SHEETS)
 
 notebooks: $(VENV)/test.done
 	TQDM_DISABLE=1 $(BIN)/jupyter nbconvert --to notebook --execute --inplace --ExecutePreprocessor.record_timing=False \

@@ -1,11 +1,11 @@
 """Train and measure networks that answer with noise, x̂_0, v or a velocity, from the sprites in ``data/``.
 
-    python -m going_further.make_flows --bf16                      # all of it: about two hours of one thread
+    python -m going_further.make_flows --bf16                      # all of it: about two and a half hours of one thread
     python -m going_further.make_flows --bf16 answers --seeds 1    # some tables, begun from one seed
 
 All are the course's network at half width. A run that ``flow_networks/figures.json`` holds is not made again: delete
 its entry for that. One that was stopped goes on. ``noise.pth``, ``flow.pth`` and ``reflow.pth`` beside it are of longer
-runs.
+runs from seed 0; those of seeds 1 and 2 are kept beside them, not in git.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from filelock import FileLock  # PyTorch brings it
@@ -213,42 +214,54 @@ def grounds(judge: Judge, book: Book, seed: int) -> None:
 def longer(judge: Judge, book: Book, seed: int) -> None:
     """One longer run with ε, one with a velocity, and one reflow of the latter; their networks are stored."""
     for network, name in NETWORKS.items():
-        if book.has("longer", name, seed):
-            continue
-        model, run = train(f"longer_{name}", WAYS[name], judge.images, judge.labels, judge.recipe(LONG, seed))
-        if seed == 0:
-            save_weights(half_state_dict(model.model), FOLDER / f"{network}.pth")
-        row = judge.by_sampler(model, seed)
-        book.put("longer", name, seed, row | {"images": run["images_shown"], "seconds": run["seconds"]})
-    if seed == 0 and not book.has("longer", "reflow", 0):
-        reflow(judge, book)
+        if not book.has("longer", name, seed):
+            run = train(f"longer_{name}", WAYS[name], judge.images, judge.labels, judge.recipe(LONG, seed))
+            keep_longer(judge, book, seed, network, name, *run)
+    if not book.has("longer", "reflow", seed):
+        keep_longer(judge, book, seed, "reflow", "reflow", *reflow(judge, seed))
 
 
-def reflow(judge: Judge, book: Book) -> None:
+def keep_longer(judge: Judge, book: Book, seed: int, network: str, row: str, model: PredictsNoise, run: dict) -> None:
+    """Write the network of a longer run to its file and its figures to the book."""
+    save_weights(half_state_dict(model.model), path_of(network, seed))
+    figures = judge.by_sampler(model, seed)
+    book.put("longer", row, seed, figures | {"images": run["images_shown"], "seconds": run["seconds"]})
+
+
+def reflow(judge: Judge, seed: int) -> tuple[PredictsNoise, dict]:
     """The stored flow, trained further on pairs of a noise and what it made of it."""
-    way, state = WAYS[NETWORKS["flow"]], read_state(FOLDER / "flow.pth")
+    way, state = WAYS[NETWORKS["flow"]], read_state(path_of("flow", seed))
     device = judge.images.device
-    teacher = load("flow", device)
+    teacher = load("flow", device, seed)
     with torch.autocast(device.type, torch.bfloat16, enabled=judge.bf16):
-        noise, x = reflow_pairs(4 * len(judge.images), model=teacher, schedule=teacher.schedule, n=25)
+        noise, x = reflow_pairs(4 * len(judge.images), model=teacher, schedule=teacher.schedule, n=25, seed=seed)
     pairs, labels = torch.cat([x.float(), noise], dim=1).to(device), judge.labels.repeat(4, 1)
-    recipe = replace(judge.recipe(14, 0), views=1, rate=0.3)
+    recipe = replace(judge.recipe(14, seed), views=1, rate=0.3)
     ways = {"batches": coupled_batches, "perturb": coupled_perturb}
     ways["errors"] = coupled(answer_errors(loss_weights(way.weight, teacher)))
-    model, run = train("reflow", way, pairs, labels, recipe, state, **ways)
-    save_weights(half_state_dict(model.model), FOLDER / "reflow.pth")
-    row = judge.by_sampler(model, 0) | {"images": run["images_shown"], "seconds": run["seconds"]}
-    book.put("longer", "reflow", 0, row)
+    return train("reflow", way, pairs, labels, recipe, state, **ways)
 
 
-def load(name: str, device: torch.device | str = "cpu") -> PredictsNoise:
+def path_of(network: str, seed: int) -> Path:
+    """Where the network of a longer run lies; git holds those of seed 0."""
+    return FOLDER / (f"{network}_{seed}.pth" if seed else f"{network}.pth")
+
+
+def load(name: str, device: torch.device | str = "cpu", seed: int = 0) -> PredictsNoise:
     """A stored network, "noise", "flow" or "reflow", as a model of noise, ready to draw.
 
     Raises:
         FileNotFoundError, ValueError: no such file, or one that is damaged.
     """
+    path = path_of(name, seed)
+    if seed and not path.exists():
+        raise FileNotFoundError(
+            f"no file {path}: only the networks of seed 0 come with the course. Delete what {FOLDER / 'figures.json'} "
+            f'holds under "longer" for seed {seed}, and `python -m going_further.make_flows longer --seeds {seed}` '
+            "trains it again"
+        )
     model = build(WAYS[NETWORKS.get(name, NETWORKS["flow"])])
-    model.model.load_state_dict(read_state(FOLDER / f"{name}.pth"))
+    model.model.load_state_dict(read_state(path))
     return model.to(device).eval()
 
 
@@ -269,7 +282,7 @@ SOLVERS = {
 def steps(judge: Judge, book: Book, seed: int) -> None:
     """FSD against passes through the network, by several solvers without fresh noise."""
     for name in ("noise", "flow", "reflow"):
-        model = load(name, judge.images.device)
+        model = load(name, judge.images.device, seed)
         for solver in SOLVERS:
             # the schedule of a flow ends where σ is infinite; what reflow does is seen by one solver
             if ("Karras" in solver and name != "noise") or (solver != "Euler" and name == "reflow"):
@@ -291,7 +304,7 @@ def even_in_time(n: int, schedule: NoiseSchedule) -> list[tuple[int, int]]:
 
 def placing(judge: Judge, book: Book, seed: int) -> None:
     """Where the steps fall: 25 Euler steps, even in t or in τ, on the labs' schedule or on the straight one."""
-    labs, networks = linear_schedule(), {name: load(name, judge.images.device) for name in ("noise", "flow")}
+    labs, networks = linear_schedule(), {name: load(name, judge.images.device, seed) for name in ("noise", "flow")}
     on_labs = OBJECTIVES["flow"](networks["flow"].model, labs)  # the same network, begun at τ = 0.93
     ways = {
         "noise, labs' schedule, even in t": (networks["noise"], step_pairs(25)),
@@ -312,11 +325,12 @@ def bends(judge: Judge, book: Book, seed: int) -> None:
     noise = torch.randn(len(judge.images) // 12, 3, 16, 16, generator=generator)
     for name in ("noise", "flow", "reflow"):
         if not book.has("bends", name, seed):
-            model = load(name)
+            model = load(name, seed=seed)
             book.put("bends", name, seed, {"bend": round(bend(model, noise, schedule=model.schedule), 4)})
 
 
 TABLES = {"answers": answers, "longer": longer, "grounds": grounds, "steps": steps, "placing": placing, "bends": bends}
+OF_WAYS = ("answers", "longer", "grounds")  # whose rows are WAYS; the others' are networks
 
 
 # ------------------------------------------------------------------------------------------ the book
@@ -363,7 +377,8 @@ def page(figures: dict) -> str:
     """All tables, in Markdown."""
     parts = ["# Answers and flows in figures\n", PREFACE]
     for table, measure in TABLES.items():
-        rows = {WAYS[name].words if name in WAYS else name: row for name, row in rows_of(figures, table).items()}
+        words = {name: way.words for name, way in WAYS.items()} if table in OF_WAYS else {}
+        rows = {words.get(name, name): row for name, row in rows_of(figures, table).items()}
         if rows:
             parts += [
                 f"## {table.capitalize()}\n",
@@ -374,9 +389,9 @@ def page(figures: dict) -> str:
 
 
 PREFACE = f"""Made by `python -m going_further.make_flows --bf16`. FSD is the Fréchet sprite distance of 1,788 samples
-to as many fresh sprites. Mean ± standard deviation over seeds of training, one seed of sampling each; where a network
-was trained once, over seeds of sampling; without ±, one seed. All networks are the course's at half width. Under
-*answers* each was shown {SHORT * EPOCH:,} pictures, under *longer* {LONG * EPOCH:,}.
+to as many fresh sprites. Mean ± standard deviation over three seeds, of training and of sampling at once. All networks
+are the course's at half width. Under *answers* each was shown {SHORT * EPOCH:,} pictures, under *longer*
+{LONG * EPOCH:,}; *steps*, *placing* and *bends* are of the networks of *longer*.
 """
 
 

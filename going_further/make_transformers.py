@@ -295,9 +295,9 @@ PREFACE = """# Transformers in figures
 
 Made by `python -m going_further.make_transformers`. FSD is of 1,788 samples, less is better. Loss is the mean squared
 error of the noise on 1,000 fresh sprites. Milliseconds are those of one step of 64 pictures on one thread, and of one
-pass for one picture; all networks took turns. Seconds are steps times milliseconds a step. What has no loss was timed
-and not trained. Where a figure has a deviation in the first two tables, it is that of three trainings with three seeds,
-each drawn from once; in the last, of one training drawn from three times. All else is one training.
+pass for one picture; all networks took turns. Seconds are steps times milliseconds a step. Where a
+figure has a deviation in the first two tables, it is that of three trainings with three seeds, each drawn from once; in
+the last, of one training drawn from three times. All else is one training.
 """
 
 

@@ -55,13 +55,38 @@ def test_all_tables_are_made_and_not_made_again(small, capsys):
     assert figures["grounds"].keys() == set(make_flows.GROUNDS)
     assert {"bits"} <= figures["answers"]["bound"]["0"].keys() and "bits" not in figures["answers"]["flow"]["0"]
     # all that is left: the networks that are stored, and no checkpoint
-    names = {"FIGURES.md", "figures.json", "noise.pth", "flow.pth", "reflow.pth"}
-    assert {path.name for path in small.iterdir() if path.suffix != ".lock"} == names
+    networks = {"noise.pth", "flow.pth", "reflow.pth"}
+    assert names_in(small) == {"FIGURES.md", "figures.json"} | networks
     page = (small / "FIGURES.md").read_text(encoding="utf-8")
     assert all(way.words in page for way in make_flows.WAYS.values()) and "flow, Heun, 3" in page
+    assert "\n| noise | " in page.split("## Bends")[1]  # a network, which has not learned by the way of that name
     capsys.readouterr()
     make_flows.main(["--seeds", "0"])
     assert not capsys.readouterr().out  # nothing was made
+
+
+def test_each_seed_is_measured_on_its_own_networks(small, monkeypatch):
+    """Another seed's stand beside those of seed 0, which the notebook draws with, and are the ones its tables load."""
+    monkeypatch.setattr(make_flows, "bend", lambda model, noise, schedule: model.model.out[3].bias.sum().item())
+    make_flows.main(["longer", "bends", "--seeds", "0", "1"])
+    networks = {f"{name}{seed}.pth" for name in ("noise", "flow", "reflow") for seed in ("", "_1")}
+    assert names_in(small) == {"FIGURES.md", "figures.json"} | networks
+    bends = json.loads((small / "figures.json").read_text())["bends"]
+    for name, of_seeds in bends.items():
+        for seed in (0, 1):
+            bias = torch.load(make_flows.path_of(name, seed), weights_only=True)["out.3.bias"]
+            assert of_seeds[str(seed)]["bend"] == pytest.approx(bias.float().sum().item(), abs=1e-4)
+        assert of_seeds["0"] != of_seeds["1"]
+
+
+def test_networks_of_other_seeds_do_not_come_with_the_course(small):
+    with pytest.raises(FileNotFoundError, match=r"flow_2\.pth: only the networks of seed 0 .*longer --seeds 2"):
+        make_flows.load("flow", seed=2)
+
+
+def names_in(folder):
+    """All files of a folder but the locks."""
+    return {path.name for path in folder.iterdir() if path.suffix != ".lock"}
 
 
 def test_a_run_that_was_stopped_goes_on(small, monkeypatch):
