@@ -62,7 +62,8 @@ def test_workflow_runs_the_readmes_commands_on_every_system_and_python():
     typed = text("README.md").replace(".venv\\Scripts\\python", "python").splitlines()
     commands = [step["run"] for step in jobs["unit"]["steps"] if "run" in step]
     assert [command for command in commands if command not in typed and f"{command} --torch auto" not in typed] == []
-    assert [step["run"] for step in jobs["labs"]["steps"] if "run" in step] == ["make test"]
+    assert [step["run"] for step in jobs["labs"]["steps"] if "run" in step] == [".ci/run"]
+    assert (ROOT / ".ci/run").read_text(encoding="utf-8").rstrip().endswith("\nmake test")
 
 
 def test_container_and_binder_prepare_the_course():
