@@ -11,7 +11,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = [folder for folder in ROOT.glob("[!.]*/") if folder.name != "build" and not (folder / "pyvenv.cfg").exists()]
+OF_LEARNERS = set(ROOT.glob("L?_*/my_*.py"))
 PROGRAMS = [*ROOT.glob("*.py"), *(path for folder in FOLDERS for path in folder.rglob("*.py"))]
+PROGRAMS = [path for path in PROGRAMS if path not in OF_LEARNERS]
 NOTEBOOKS = [path for folder in FOLDERS for path in folder.glob("[!m]*.ipynb") if "exercises" not in path.name]
 PACKAGES = sorted(folder.name for folder in FOLDERS if (folder / "__init__.py").exists())
 FORM = re.compile(
