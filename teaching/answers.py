@@ -10,7 +10,6 @@ shows them with their formulas, without a network (right click, Open With, Markd
 
 from __future__ import annotations
 
-import argparse
 import ast
 import importlib
 import inspect
@@ -27,9 +26,7 @@ from unittest import mock
 import torch
 
 from exercise_tools import kit
-from support.cli import errors_in_one_line
-from support.tables import write_text
-from teaching.course import Exercise, Lab, labs
+from teaching.course import Exercise, Lab, write_for_labs
 
 TESTS = Path(__file__).resolve().parent.parent / "tests" / "exercises"
 
@@ -171,19 +168,9 @@ def page(lab: Lab, out: Path) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line."""
-    known = {lab.name: lab for lab in labs()}
-    parser = argparse.ArgumentParser(prog="python -m teaching.answers", description="An answer key for each lab.")
-    parser.add_argument("labs", nargs="*", metavar="LAB", help=f"some of {', '.join(known)}; all, if none is named")
-    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the pages are written")
-    options = parser.parse_args(arguments)
-    with errors_in_one_line(parser, "close other programs"):
-        if unknown := [name for name in options.labs if name not in known]:
-            raise ValueError(f"expected labs among {', '.join(known)}, got {', '.join(unknown)}")
-        for name in options.labs or known:
-            path = options.out / f"{name}.md"
-            write_text(path, page(known[name], options.out.resolve()))
-            print(f"wrote {path}")
-    return 0
+    return write_for_labs(
+        "answers", "An answer key for each lab.", ".md", lambda lab, out: page(lab, out.resolve()), arguments
+    )
 
 
 if __name__ == "__main__":

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import functools
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from exercise_tools import make_sheets
+from support.cli import errors_in_one_line
+from support.tables import write_text
 
 
 @dataclass(frozen=True)
@@ -69,3 +73,35 @@ def labs() -> tuple[Lab, ...]:
     """All notebooks with exercises: the four labs, then those of going_further, in the order of their numbers."""
     made = map(lab_of, make_sheets.labs())
     return tuple(sorted(made, key=lambda lab: float(lab.exercises[0].number)))
+
+
+def write_for_labs(
+    program: str,
+    words: str,
+    ending: str,
+    page: Callable[[Lab, Path], str],
+    arguments: list[str] | None,
+    prepare: Callable[[Path], None] = lambda folder: None,
+) -> int:
+    """The command line of a program that writes a page for each lab, or for those that are named, to a folder.
+
+    Args:
+        program, words: its name in ``teaching``, and what its help says of it.
+        ending: of the files' names.
+        page: a lab and the folder → the text of its page.
+        prepare: what is done once with the folder, before the first page.
+    """
+    known = {lab.name: lab for lab in labs()}
+    parser = argparse.ArgumentParser(prog=f"python -m teaching.{program}", description=words)
+    parser.add_argument("labs", nargs="*", metavar="LAB", help=f"some of {', '.join(known)}; all, if none is named")
+    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the pages are written")
+    options = parser.parse_args(arguments)
+    with errors_in_one_line(parser, "close other programs"):
+        if unknown := [name for name in options.labs if name not in known]:
+            raise ValueError(f"expected labs among {', '.join(known)}, got {', '.join(unknown)}")
+        prepare(options.out)
+        for name in options.labs or known:
+            path = options.out / f"{name}{ending}"
+            write_text(path, page(known[name], options.out))
+            print(f"wrote {path}")
+    return 0

@@ -15,7 +15,6 @@ text and the code. Nothing is written into the notebooks. The rule by which a no
 
 from __future__ import annotations
 
-import argparse
 import math
 import re
 import shutil
@@ -28,10 +27,8 @@ import nbformat
 from nbconvert import SlidesExporter
 
 from exercise_tools import make_sheets
-from support.cli import errors_in_one_line
 from support.players import self_contained
-from support.tables import write_text
-from teaching.course import Lab, labs
+from teaching.course import Lab, write_for_labs
 
 LINES = 14  # of text that a slide of 1280 × 720 holds below its heading
 COLUMNS = 75  # letters in such a line
@@ -263,20 +260,7 @@ def copy_assets(out: Path) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command line."""
-    known = {lab.name: lab for lab in labs()}
-    parser = argparse.ArgumentParser(prog="python -m teaching.slides", description="Slides of each lab.")
-    parser.add_argument("labs", nargs="*", metavar="LAB", help=f"some of {', '.join(known)}; all, if none is named")
-    parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="where the slides are written")
-    options = parser.parse_args(arguments)
-    with errors_in_one_line(parser, "close other programs"):
-        if unknown := [name for name in options.labs if name not in known]:
-            raise ValueError(f"expected labs among {', '.join(known)}, got {', '.join(unknown)}")
-        copy_assets(options.out)
-        for name in options.labs or known:
-            path = options.out / f"{name}.html"
-            write_text(path, html_of(known[name]))
-            print(f"wrote {path}")
-    return 0
+    return write_for_labs("slides", "Slides of each lab.", ".html", lambda lab, _: html_of(lab), arguments, copy_assets)
 
 
 if __name__ == "__main__":
