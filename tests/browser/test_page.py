@@ -82,7 +82,7 @@ def chromium(tmp_path_factory):
     for flag in (*quiet.split(), "disable-sync", "disable-dev-shm-usage", f"user-data-dir={folder}"):
         options.add_argument(f"--{flag}")
     if getattr(os, "geteuid", lambda: 1)() == 0:
-        options.add_argument("--no-sandbox")  # Chromium does not start as root with it
+        options.add_argument("--no-sandbox")  # as root, Chromium does not start in its sandbox
     browser = webdriver.Chrome(options, webdriver.ChromeService(driver))
     browser.set_script_timeout(300)
     yield browser
