@@ -301,7 +301,13 @@ def test_each_further_leg_starts_from_the_last_one_with_a_seed_of_its_own(tmp_pa
     monkeypatch.setattr(make_weights, "ContextUnet", lambda channels, _, *rest: du.ContextUnet(channels, 8, *rest))
     monkeypatch.setitem(make_weights.RECIPES, "longer", TINY)
     monkeypatch.setattr(make_weights, "Ruler", lambda images: images)
-    monkeypatch.setattr(make_weights, "measure_short", lambda ruler, model, bf16: {"DDIM": model.height})
+    measured = []
+
+    def short(ruler, model, bf16):
+        measured.append(model.init_conv.conv1[0].weight.detach().clone())
+        return {"DDIM": len(measured)}
+
+    monkeypatch.setattr(make_weights, "measure_short", short)
     monkeypatch.setattr(sys, "argv", ["make_weights", "longer"])
     first, further, starts = tmp_path / "model_trained.pth", tmp_path / "model_longer.pth", []
     du.save_weights(du.ContextUnet(3, 8, 5, 16).state_dict(), first)
@@ -311,7 +317,10 @@ def test_each_further_leg_starts_from_the_last_one_with_a_seed_of_its_own(tmp_pa
         make_weights.main()
     assert first.read_bytes() == before
     legs = make_weights.read_metrics()["longer"]
-    assert [leg["fsd"] for leg in legs] == 2 * [{"DDIM": 16}]
+    assert [leg["fsd"] for leg in legs] == [{"DDIM": 1}, {"DDIM": 3}]
+    # the file's numbers are rounded, those before it were not
+    assert [leg["fsd_in_32_bits"] for leg in legs] == [{"DDIM": 2}, {"DDIM": 4}]
+    assert torch.equal(measured[0], measured[1].half().float()) and not torch.equal(measured[0], measured[1])
     legs = [leg["recipe"] for leg in legs]
     assert [leg["start"] for leg in legs] == starts and starts[0] != starts[1]
     assert [leg["seed"] for leg in legs] == [1, 2]
@@ -353,8 +362,33 @@ def test_figures_are_added_to_those_that_are_there(tmp_path, monkeypatch):
     assert metrics["sha256"].keys() == {"model_0.pth"}
 
 
-def test_command_refuses_unknown_runs():
-    command = [sys.executable, "-m", "weights.make_weights", "unconditionnal"]
+def test_parts_of_the_evaluation_are_recorded_one_by_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(make_weights, "WEIGHTS_DIR", tmp_path)
+    monkeypatch.setattr(make_weights, "Ruler", lambda images: images)
+
+    def fails(*arguments):
+        raise KeyboardInterrupt
+
+    parts = {
+        "frontier": lambda *arguments: {"frontier": {"DDIM": {"25": 2}}},
+        "quality": lambda *arguments: {"quality": {"DDPM, 500 steps": {"fsd": 7}}},
+        "context": fails,
+    }
+    monkeypatch.setattr(make_weights, "PARTS", parts)
+    (tmp_path / "metrics.json").write_text('{"evaluation": {"older": 1}}')
+    with pytest.raises(KeyboardInterrupt):
+        make_weights.evaluate(["frontier", "quality", "context"], IMAGES, LABELS, False, {"seed": 0})
+    assert make_weights.read_metrics()["evaluation"] == {
+        "older": 1,
+        "frontier": {"DDIM": {"25": 2}, "DDPM": {"500": 7}},
+        "quality": {"DDPM, 500 steps": {"fsd": 7}},
+        "made_on": {"seed": 0},
+    }
+
+
+@pytest.mark.parametrize("words", [["unconditionnal"], ["--evaluate", "frontiers"]])
+def test_command_refuses_unknown_runs_and_parts(words):
+    command = [sys.executable, "-m", "weights.make_weights", *words]
     result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert result.returncode == 2
-    assert "unconditionnal" in result.stderr and "Traceback" not in result.stderr
+    assert words[-1] in result.stderr and "Traceback" not in result.stderr

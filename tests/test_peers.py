@@ -89,7 +89,7 @@ def test_where_the_distance_arises_starts_from_fresh_sprites(small_ruler, monkey
             return torch.zeros_like(x)
 
     monkeypatch.setattr(measure, "load_pretrained", lambda *_: Zero())
-    figures = measure.measure_where(small_ruler, False)["fsd_by_start_level"]
+    figures = measure.measure_where(small_ruler, None, False)["fsd_by_start_level"]
     assert asked[:2] == [20, 20]  # one step for each seed
     assert set(asked) == {*range(20, 401, 20), *range(50, 401, 50), 20}
     assert all(list(row) == ["20", "400"] for row in figures.values()) and len(figures) == 2
@@ -107,24 +107,43 @@ def test_finished_pictures_are_those_of_the_sampler(tiny_model, monkeypatch):
     torch.testing.assert_close(x, expected)
 
 
-def test_autoguidance_is_swept_with_one_seed_and_the_best_is_drawn_with_all(small_ruler, monkeypatch):
+def test_autoguidance_is_swept_with_few_and_the_best_is_drawn_with_all(small_ruler, monkeypatch):
     labels = torch.eye(5)[torch.arange(32) % 5]
     settings = [("model_4", 1.0, (0, 500)), ("model_4", 9.0, (0, 500))]
     monkeypatch.setattr(measure, "AUTOGUIDANCE", settings)
     few = {"a": (du.sample_ddim_context, {"n": 2}), "b": (du.sample_dpm_context, {"n": 1})}
     monkeypatch.setattr(measure, "AUTOGUIDED", few)
     monkeypatch.setattr(measure, "SWEPT", {"a": "b"})
-    figures = measure.measure_autoguidance(small_ruler, labels, False)["autoguidance"]
-    for network, context in (("model_trained", None), ("context_model_trained", labels)):
-        one = figures[network]["a"]
+    for network, context, part in (
+        ("model_trained", None, "autoguidance"),
+        ("context_model_trained", labels, "autoguidance_in_context"),
+    ):
+        one = measure.PARTS[part](small_ruler, labels, False)[f"autoguidance_of_{network}"]["a"]
         assert [tuple(row[:3]) for row in one["sweep"]] == settings
         options = {"model": du.load_pretrained(network, "cpu"), "n": 2}
-        plain = measure.draw(du.sample_ddim_context, 32, 0, context, False, **options)
-        classifier = small_ruler.classifier
-        plain_fsd = du.frechet_sprite_distance(plain.clamp(-1, 1), small_ruler.fresh[0], classifier)
+        rows = None if context is None else context[::3]
+        plain = measure.draw(du.sample_ddim_context, 11, 0, rows, False, **options)
+        some = Ruler(small_ruler.images[::3], seeds=(0,))
+        plain_fsd = du.frechet_sprite_distance(plain.clamp(-1, 1), some.fresh[0], some.classifier)
         assert one["sweep"][0][3] == pytest.approx(plain_fsd, abs=1e-3)  # w = 1 is the network itself
         assert one["best"] == min(settings, key=lambda setting: one["sweep"][settings.index(setting)][3])
         drawn = measure.autoguided(small_ruler, network, context, "a", one["best"], False)
         assert one["quality"]["a"]["fsd"] == small_ruler.fsd(drawn)
         assert list(one["quality"]) == ["a", "b"]
         assert ("accuracy" in one["quality"]["b"]) == (context is not None)
+
+
+def test_clipping_is_measured_with_pictures_that_are_clipped_in_every_step(small_ruler, monkeypatch):
+    asked = []
+
+    def short(ruler, model, bf16):
+        x_t, level = torch.full((1, 3, 16, 16), 3.0), torch.tensor(0.2)
+        with torch.no_grad():
+            x0 = du.predict_x0(x_t, 100, model(x_t, level), du.linear_schedule())
+        asked.append(x0.abs().max().item())
+        return {"DDIM": 1}
+
+    monkeypatch.setattr(measure, "measure_short", short)
+    labels = torch.eye(5)[torch.arange(32) % 5]
+    assert measure.PARTS["clipping"](small_ruler, labels, False) == {"fsd_clipped": {"DDIM": 1}}
+    assert asked[0] == pytest.approx(1, abs=1e-4)

@@ -57,6 +57,8 @@ def longer(metrics: dict) -> str:
         words = f"leg {number}, {leg['recipe']['epochs']} epochs"
         rows.append([words, f"{images:,}", *(pm(leg["fsd"][name], 1) for name in SHORT)])
     rows[-1][0] += ": `model_longer.pth`"
+    if before_rounding := metrics["longer"][-1].get("fsd_in_32_bits"):
+        rows.append(["the same in 32 bits", f"{images:,}", *(pm(before_rounding[name], 1) for name in SHORT)])
     return table(["after", "images in all", *(f"FSD, {name}" for name in SHORT)], rows)
 
 

@@ -7,6 +7,7 @@
     python -m weights.make_weights context         # context_model_31 and context_model_trained.pth
     python -m weights.make_weights peers           # other recipes: figures and pictures only
     python -m weights.make_weights --evaluate      # measure what is there, into metrics.json
+    python -m weights.make_weights --evaluate frontier where    # some of it
 
 A run of the networks may be stopped at any moment (the classifier, half a minute, starts anew). The
 same command goes on at the last finished epoch and ends with the same weights as a run that was not
@@ -43,20 +44,11 @@ from diffusion_utilities import (
     save_weights,
     sprite_tensors,
 )
-from support.files import read_json, read_state, sha256
+from support.files import read_checkpoint, read_json, read_state, sha256
 from support.quality import Ruler
 from support.tables import write_text
 from support.training import CONTEXT_DROPOUT, Recipe, Run, cpu_state_dict, half_state_dict, weights_hash
-from weights.measure import (
-    measure_autoguidance,
-    measure_context,
-    measure_epochs,
-    measure_frontier,
-    measure_peer,
-    measure_short,
-    measure_unconditional,
-    measure_where,
-)
+from weights.measure import PARTS, measure_peer, measure_short
 from weights.muon import MuonAndAdamW
 from weights.peers import DiffusersUnet, perturb_without_root, random_shortcut_unet
 
@@ -236,6 +228,16 @@ def record(entry: str, values: dict) -> None:
     write_text(WEIGHTS_DIR / "metrics.json", text)
 
 
+def evaluate(parts: list[str], images: Tensor, labels: Tensor, bf16: bool, made_on: dict) -> None:
+    """Measure the files of this folder; each part is recorded when it is done, for some take an hour."""
+    ruler = Ruler(images)
+    for part in parts:
+        figures = read_metrics().get("evaluation", {}) | PARTS[part](ruler, labels, bf16) | {"made_on": made_on}
+        if {"frontier", "quality"} <= figures.keys():
+            figures["frontier"]["DDPM"] = {"500": figures["quality"]["DDPM, 500 steps"]["fsd"]}
+        record("evaluation", figures)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="make_weights",
@@ -244,7 +246,8 @@ def main() -> None:
     )
     which = f"{', '.join(RUNS)} (default: these, in this order), longer"
     parser.add_argument("runs", nargs="*", metavar="RUN", help=which)
-    parser.add_argument("--evaluate", action="store_true", help="measure the files that are there")
+    parts = f"measure the files that are there: {', '.join(PARTS)} (default: all of it)"
+    parser.add_argument("--evaluate", nargs="*", metavar="PART", help=parts)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     twice = "16-bit arithmetic: twice as fast where the processor has it"
     parser.add_argument("--bf16", action="store_true", help=twice)
@@ -252,6 +255,8 @@ def main() -> None:
     if unknown := set(args.runs) - {*RUNS, "longer"}:
         known = ", ".join((*RUNS, "longer"))
         parser.error(f"expected runs among {known}, got {', '.join(sorted(unknown))}")
+    if unknown := set(args.evaluate or ()) - set(PARTS):
+        parser.error(f"expected parts among {', '.join(PARTS)}, got {', '.join(sorted(unknown))}")
     read_metrics()  # a damaged file is found now, not after the hours of a run
     sprites, labels = load_sprites(SPRITES, LABELS)
     images, labels = sprite_tensors(sprites, labels, args.device)
@@ -264,7 +269,7 @@ def main() -> None:
         "seed": SEED,
         "bf16": args.bf16,
     }
-    everything = not args.runs and not args.evaluate
+    everything = not args.runs and args.evaluate is None
     runs = RUNS if everything else args.runs
     for run in runs:
         if run == "classifier":
@@ -283,18 +288,15 @@ def main() -> None:
             recipe = replace(RECIPES[run], bf16=args.bf16, seed=seed)
             figures = train_network(run, images, labels, WEIGHTS_DIR, recipe, start)
             if run == "longer":
-                longer = load_pretrained(WEIGHTS_DIR / "model_longer.pth", args.device)
-                figures["fsd"] = measure_short(Ruler(images), longer, args.bf16)
+                longer, ruler = load_pretrained(WEIGHTS_DIR / "model_longer.pth", args.device), Ruler(images)
+                figures["fsd"] = measure_short(ruler, longer, args.bf16)
+                # the file has 16 bits: is anything lost?
+                longer.load_state_dict(read_checkpoint(WEIGHTS_DIR / "longer.checkpoint")["ema"])
+                figures["fsd_in_32_bits"] = measure_short(ruler, longer, args.bf16)
         figures |= {"made_on": made_on}
         record(run, [*legs, figures] if run == "longer" else figures)
-    if everything or args.evaluate:
-        ruler = Ruler(images)
-        figures = measure_unconditional(ruler, args.bf16) | measure_frontier(ruler, args.bf16)
-        figures["frontier"]["DDPM"] = {"500": figures["quality"]["DDPM, 500 steps"]["fsd"]}
-        figures |= measure_epochs(ruler, labels, args.bf16)
-        figures |= measure_context(ruler, labels, args.bf16) | measure_where(ruler, args.bf16)
-        figures |= measure_autoguidance(ruler, labels, args.bf16)
-        record("evaluation", figures | {"made_on": made_on})
+    if everything or args.evaluate is not None:
+        evaluate(args.evaluate or list(PARTS), images, labels, args.bf16, made_on)
     for run in runs:  # all is done; the next call begins anew
         name = "peer_*" if run == "peers" else run
         for path in WEIGHTS_DIR.glob(f"{name}.checkpoint"):
