@@ -128,9 +128,18 @@ def test_autoguidance_is_swept_with_few_and_the_best_is_drawn_with_all(small_rul
         assert one["sweep"][0][3] == pytest.approx(plain_fsd, abs=1e-3)  # w = 1 is the network itself
         assert one["best"] == min(settings, key=lambda setting: one["sweep"][settings.index(setting)][3])
         drawn = measure.autoguided(small_ruler, network, context, "a", one["best"], False)
-        assert one["quality"]["a"]["fsd"] == small_ruler.fsd(drawn)
+        assert one["quality"]["a"]["guided"]["fsd"] == small_ruler.fsd(drawn)
+        drawn = measure.draw_sets(small_ruler, du.sample_ddim_context, context, False, **options)
+        assert one["quality"]["a"]["plain"]["fsd"] == small_ruler.fsd(drawn)
         assert list(one["quality"]) == ["a", "b"]
-        assert ("accuracy" in one["quality"]["b"]) == (context is not None)
+        assert ("accuracy" in one["quality"]["b"]["guided"]) == (context is not None)
+
+
+def test_passes_are_those_of_both_networks():
+    # of the levels 500, 480, … 20 seven lie in 200 … 320
+    assert measure.passes("DDIM, 25 steps", ("model_4", 2.0, (200, 320))) == 25 + 7
+    assert measure.passes("DDIM, 25 steps", ("model_4", 1.0, (200, 320))) == 25
+    assert measure.passes("DPM-Solver++, η = ∞, 10 steps", ("model_4", 2.0, (0, 500))) == 20
 
 
 def test_clipping_is_measured_with_pictures_that_are_clipped_in_every_step(small_ruler, monkeypatch):

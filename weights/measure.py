@@ -9,6 +9,7 @@ Fréchet sprite distance of the module. What is in ``PARTS`` takes a ruler, the 
 from __future__ import annotations
 
 import copy
+import itertools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -172,11 +173,27 @@ def autoguided(
     return draw_sets(ruler, draws, context, bf16, model=Autoguided(better, worse, w, levels), **options)
 
 
+def passes(sampler: str, setting: tuple) -> int:
+    """How often a sampler of ``AUTOGUIDED`` asks one network or the other."""
+    asked = []
+
+    def network(x: Tensor, t: Tensor, c: Tensor | None = None) -> Tensor:
+        asked.append(t)
+        return torch.zeros_like(x)
+
+    draws, options = AUTOGUIDED[sampler]
+    _, w, levels = setting
+    start = torch.zeros(1, 3, 16, 16)
+    draws(1, None, model=Autoguided(network, network, w, levels), x=start, progress=False, **options)
+    return len(asked)
+
+
 def measure_autoguidance(ruler: Ruler, labels: Tensor, bf16: bool, network: str = "model_trained") -> dict:
     """Autoguidance over its worse network, weight and levels; the best of it with all seeds and pictures.
 
     The sweep is that of two samplers, with one seed and every third sprite; the best setting of each
-    serves one more of its kind, too. A network of contexts is given the labels.
+    serves one more of its kind, too. Each is measured without guidance as well, whatever the network
+    would do alone. A network of contexts is given the labels.
     """
     few, figures = Ruler(ruler.images[::EVERY_THIRD], ruler.seeds[:1]), {}
     context = labels if network.startswith("context") else None
@@ -186,12 +203,15 @@ def measure_autoguidance(ruler: Ruler, labels: Tensor, bf16: bool, network: str 
         for setting in AUTOGUIDANCE:
             sweep[setting] = few.fsd(autoguided(few, network, few_rows, swept, setting, bf16))["mean"]
             print(network, swept, setting, sweep[setting], flush=True)
-        best, quality = min(sweep, key=sweep.get), {}
-        for sampler in (swept, also):
-            sets = autoguided(ruler, network, context, sampler, best, bf16)
-            quality[sampler] = ruler.quality(sets)
+        best = min(sweep, key=sweep.get)
+        plain = (best[0], 1.0, best[2])  # w = 1 asks the worse network nothing
+        quality = {}
+        for sampler, setting in itertools.product((swept, also), (plain, best)):
+            sets = autoguided(ruler, network, context, sampler, setting, bf16)
+            figure = ruler.quality(sets) | {"passes": passes(sampler, setting)}
             if context is not None:
-                quality[sampler]["accuracy"] = accuracies(sets, context, ruler)
+                figure["accuracy"] = accuracies(sets, context, ruler)
+            quality.setdefault(sampler, {})["plain" if setting is plain else "guided"] = figure
         rows = [[*setting, fsd] for setting, fsd in sweep.items()]
         figures[swept] = {"sweep": rows, "best": best, "quality": quality}
         print(network, swept, best, quality, flush=True)
