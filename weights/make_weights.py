@@ -76,7 +76,7 @@ RECIPES = {
         largest_weight=math.inf,
     ),
     # of the peers only the order matters, and that shows early
-    "peers": replace(UNCONDITIONAL, epochs=1),
+    "peers": replace(UNCONDITIONAL, epochs=5),
 }
 PREFIX = {"unconditional": "model", "context": "context_model"}  # of the files' names
 KEPT_EPOCHS = {"unconditional": (0, 4, 8, 31), "context": (31,)}

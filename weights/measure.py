@@ -293,11 +293,14 @@ def measure_frontier(ruler: Ruler, labels: Tensor, bf16: bool) -> dict:
 
 
 def measure_peer(name: str, model: torch.nn.Module, ruler: Ruler, bf16: bool) -> dict:
-    """A network of the peers, sampled by DDIM in 25 steps; 64 samples become a picture."""
-    sets = draw_sets(ruler, sample_ddim_context, None, bf16, model=model, n=25)
+    """A network of the peers by each sampler of ``SHORT``; 64 samples of DDIM become a picture."""
+    figures = {}
+    for sampler in SHORT:
+        draws, options = AUTOGUIDED[sampler]
+        sets = draw_sets(ruler, draws, None, bf16, model=model, **options)
+        figures[sampler] = ruler.quality(sets)
+        print(name, sampler, figures[sampler], flush=True)
     save_mosaic(sets[0][:64], DOCS / f"peer_{name}.png")
-    figures = ruler.quality(sets)
-    print(name, figures, flush=True)
     return figures
 
 
