@@ -6,7 +6,7 @@ import torch
 import diffusion_utilities as du
 from support.quality import Ruler, fresh_pictures, spread
 from support.training import with_recomputed_batch_norm
-from weights import measure, peers
+from weights import card, measure, peers
 
 
 def test_missing_root_changes_the_noise_only():
@@ -156,3 +156,22 @@ def test_clipping_is_measured_with_pictures_that_are_clipped_in_every_step(small
     labels = torch.eye(5)[torch.arange(32) % 5]
     assert measure.PARTS["clipping"](small_ruler, labels, False) == {"fsd_clipped": {"DDIM": 1}}
     assert asked[0] == pytest.approx(1, abs=1e-4)
+
+
+def test_a_peer_is_measured_by_both_samplers_and_shown_by_ddim(small_ruler, tiny_model, tmp_path, monkeypatch):
+    monkeypatch.setattr(measure, "DOCS", tmp_path)
+    shown = []
+    monkeypatch.setattr(measure, "save_mosaic", lambda x, path: shown.append((x, path)))
+    figures = measure.measure_peer("ours", tiny_model, small_ruler, False)
+    assert list(figures) == list(measure.SHORT)
+    x, path = shown[0]
+    expected = measure.draw(du.sample_ddim_context, 32, 0, None, False, model=tiny_model, n=25)
+    assert torch.equal(x, expected) and path == tmp_path / "peer_ours.png"
+
+
+def test_the_best_of_at_most_50_passes_leaves_out_what_asks_more_often():
+    frontier = {"DDIM": {"50": {"mean": 9.0}}, "DDPM": {"500": {"mean": 1.0}}}
+    assert card.best_in_50_passes({"frontier": frontier}) == 9.0
+    ways = {f"{n}": {"guided": {"passes": n, "fsd": {"mean": mean}}} for n, mean in ((50, 4.0), (51, 2.0))}
+    guided = {"frontier": frontier, "autoguidance_of_model_trained": {"DDIM": {"quality": ways}}}
+    assert card.best_in_50_passes(guided) == 4.0

@@ -75,15 +75,14 @@ def mark(value: float, sign: str, bound: float) -> str:
     return "reached" if (value <= bound if sign == "≤" else value >= bound) else "missed"
 
 
-def cheap_ways(evaluation: dict) -> dict[str, float]:
-    """The FSD of the unconditional network by every way that was measured and asks networks at most 50 times."""
-    frontier = evaluation["frontier"].items()
-    ways = {f"{name}, {n} steps": f["mean"] for name, of in frontier for n, f in of.items() if int(n) <= 50}
-    for figure in evaluation.get("autoguidance_of_model_trained", {}).values():
-        for sampler, q in figure["quality"].items():
-            if q["guided"]["passes"] <= 50:
-                ways[f"{sampler}, autoguidance"] = q["guided"]["fsd"]["mean"]
-    return ways
+def best_in_50_passes(evaluation: dict) -> float:
+    """The least FSD of the unconditional network, of the ways that were measured and ask networks at most 50 times."""
+    by_steps = evaluation["frontier"].values()
+    found = [figure["mean"] for of in by_steps for n, figure in of.items() if int(n) <= 50]
+    for swept in evaluation.get("autoguidance_of_model_trained", {}).values():
+        guided = [ways["guided"] for ways in swept["quality"].values()]
+        found += [q["fsd"]["mean"] for q in guided if q["passes"] <= 50]
+    return min(found)
 
 
 def goals(metrics: dict) -> str:
@@ -100,7 +99,7 @@ def goals(metrics: dict) -> str:
     own, fresh = "over the training sprites' own", "over that of fresh sprites"
 
     rows = [
-        ["FSD, the best of any way of at most 50 passes", min(cheap_ways(evaluation).values()), "≤", 4.5],
+        ["FSD, the best of any way of at most 50 passes", best_in_50_passes(evaluation), "≤", 4.5],
         ["FSD of DDPM, 500 steps", ddpm["fsd"]["mean"], "≤", 8],
         [f"FSD of {TEN_STEPS}", q[TEN_STEPS]["fsd"]["mean"], "≤", 8],
         ["FSD of DDIM, 25 steps", q["DDIM, 25 steps"]["fsd"]["mean"], "≤", 22],

@@ -192,8 +192,8 @@ def measure_autoguidance(ruler: Ruler, labels: Tensor, bf16: bool, network: str 
     """Autoguidance over its worse network, weight and levels; the best of it with all seeds and pictures.
 
     The sweep is that of two samplers, with one seed and every third sprite; the best setting of each
-    serves one more of its kind, too. Each is measured without guidance as well, whatever the network
-    would do alone. A network of contexts is given the labels.
+    serves one more of its kind, too. Each is measured without guidance as well. A network of contexts
+    is given the labels.
     """
     few, figures = Ruler(ruler.images[::EVERY_THIRD], ruler.seeds[:1]), {}
     context = labels if network.startswith("context") else None
