@@ -857,7 +857,7 @@ def sample(
     x: Tensor | None = None,
     context: Tensor | None = None,
     schedule: NoiseSchedule | None = None,
-    seed: int | None = None,
+    seed: int | torch.Generator | None = None,
     save_rate: int | None = 1,
     progress: bool = True,
 ) -> tuple[Tensor, np.ndarray]:

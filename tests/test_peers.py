@@ -63,6 +63,55 @@ def test_drawing_in_batches_is_repeatable_and_gives_each_its_context(tiny_model,
     torch.testing.assert_close(x[8:], third)
 
 
+def test_samples_start_from_clean_pictures_noised_as_in_training(make_model, monkeypatch):
+    monkeypatch.setattr(measure, "BATCH", 2)
+    starts = []
+
+    def sampler(n, context, model, x=None, seed=None, **options):
+        starts.append((x, torch.randn(1, generator=seed)))
+        return torch.zeros(n, 3, 16, 16), None
+
+    clean = torch.rand(3, 3, 16, 16) * 2 - 1
+    measure.draw(sampler, 3, 1, None, False, clean=clean, model=make_model(seed=0))
+    for (x, fresh), first, count in zip(starts, (0, 2), (2, 1), strict=True):
+        generator = torch.Generator().manual_seed(10_000 + first)
+        noise = torch.randn(count, 3, 16, 16, generator=generator)
+        torch.testing.assert_close(x, du.perturb_input(clean[first : first + count], 500, noise))
+        # what is drawn on the way is not the noise of the start again
+        assert torch.equal(fresh, torch.randn(1, generator=generator))
+
+
+def test_mean_sprites_are_those_of_all_or_of_a_class():
+    images, labels = torch.randn(6, 3, 4, 4), torch.eye(2)[[0, 1, 1, 0, 1, 1]]
+    torch.testing.assert_close(measure.mean_sprites(images, None), images.mean(0).expand(6, 3, 4, 4))
+    of_class = measure.mean_sprites(images, labels)
+    torch.testing.assert_close(of_class[3], images[[0, 3]].mean(0))
+    torch.testing.assert_close(of_class[4], images[[1, 2, 4, 5]].mean(0))
+
+
+def test_normal_sprites_have_the_mean_and_the_covariance_of_the_sprites():
+    mixing = torch.randn(12, 12)
+    images = (torch.randn(20_000, 12) @ mixing + 3).view(-1, 3, 2, 2)
+    drawn = measure.normal_sprites(images, 0)
+    assert drawn.shape == images.shape and not torch.equal(drawn, images)
+    for x, y in zip((drawn, measure.normal_sprites(images, 0)), (images, drawn), strict=True):
+        x, y = x.flatten(1), y.flatten(1)
+        torch.testing.assert_close(x.mean(0), y.mean(0), rtol=0, atol=0.2)
+        torch.testing.assert_close(x.T.cov(), y.T.cov(), rtol=0, atol=0.05 * y.T.cov().abs().max())
+
+
+def test_start_is_measured_from_the_mean_and_from_a_normal_distribution(small_ruler, tiny_model, monkeypatch):
+    monkeypatch.setattr(measure, "load_pretrained", lambda *_: tiny_model)
+    monkeypatch.setattr(measure, "FROM_THE_MEAN", {"DDIM": (2,)})
+    labels = torch.eye(5)[torch.arange(32) % 5]
+    figures = measure.PARTS["start"](small_ruler, labels, False)
+    mean = small_ruler.images.mean(0).expand(32, 3, 16, 16)
+    options = {"model": tiny_model, "clean": mean}
+    sets = measure.draw_sets(small_ruler, du.sample_ddim_context, None, False, n=2, **options)
+    assert figures["frontier_from_mean"] == {"DDIM": {"2": small_ruler.fsd(sets)}}
+    assert list(figures["fsd_from_normal"]) == list(measure.SHORT)
+
+
 def test_recomputed_statistics_are_those_of_the_batches(make_model):
     images, labels = torch.rand(64, 3, 16, 16) * 2 - 1, torch.eye(5)[torch.arange(64) % 5]
     model = make_model(seed=0).eval()
@@ -113,24 +162,30 @@ def test_autoguidance_is_swept_with_few_and_the_best_is_drawn_with_all(small_rul
     monkeypatch.setattr(measure, "AUTOGUIDANCE", settings)
     few = {"a": (du.sample_ddim_context, {"n": 2}), "b": (du.sample_dpm_context, {"n": 1})}
     monkeypatch.setattr(measure, "AUTOGUIDED", few)
-    monkeypatch.setattr(measure, "SWEPT", {"a": "b"})
-    for network, context, part in (
-        ("model_trained", None, "autoguidance"),
-        ("context_model_trained", labels, "autoguidance_in_context"),
+    monkeypatch.setattr(measure, "SWEPT", {"a": ("b",)})
+    mean = small_ruler.images.mean(0).expand(32, 3, 16, 16)
+    of_class = measure.mean_sprites(small_ruler.images, labels)
+    for network, context, clean, part in (
+        ("model_trained", None, None, "autoguidance"),
+        ("model_trained", None, mean, "autoguidance_from_mean"),
+        ("context_model_trained", labels, None, "autoguidance_in_context"),
+        ("context_model_trained", labels, of_class, "autoguidance_in_context_from_mean"),
     ):
-        one = measure.PARTS[part](small_ruler, labels, False)[f"autoguidance_of_{network}"]["a"]
+        name = f"autoguidance_of_{network}" + ("" if clean is None else "_from_mean")
+        one = measure.PARTS[part](small_ruler, labels, False)[name]["a"]
         assert [tuple(row[:3]) for row in one["sweep"]] == settings
         options = {"model": du.load_pretrained(network, "cpu"), "n": 2}
-        rows = None if context is None else context[::3]
-        plain = measure.draw(du.sample_ddim_context, 11, 0, rows, False, **options)
+        rows, start = (None if x is None else x[::3] for x in (context, clean))
+        plain = measure.draw(du.sample_ddim_context, 11, 0, rows, False, clean=start, **options)
         some = Ruler(small_ruler.images[::3], seeds=(0,))
         plain_fsd = du.frechet_sprite_distance(plain.clamp(-1, 1), some.fresh[0], some.classifier)
         assert one["sweep"][0][3] == pytest.approx(plain_fsd, abs=1e-3)  # w = 1 is the network itself
         assert one["best"] == min(settings, key=lambda setting: one["sweep"][settings.index(setting)][3])
-        drawn = measure.autoguided(small_ruler, network, context, "a", one["best"], False)
+        drawn = measure.autoguided(small_ruler, network, context, clean, "a", one["best"], False)
         assert one["quality"]["a"]["guided"]["fsd"] == small_ruler.fsd(drawn)
-        drawn = measure.draw_sets(small_ruler, du.sample_ddim_context, context, False, **options)
+        drawn = measure.draw_sets(small_ruler, du.sample_ddim_context, context, False, clean=clean, **options)
         assert one["quality"]["a"]["plain"]["fsd"] == small_ruler.fsd(drawn)
+        assert one["quality"]["a"]["plain"]["nearest"] == small_ruler.copying(drawn)["colour, 50%"]
         assert list(one["quality"]) == ["a", "b"]
         assert ("accuracy" in one["quality"]["b"]["guided"]) == (context is not None)
 

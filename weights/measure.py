@@ -12,6 +12,7 @@ import copy
 import itertools
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -47,38 +48,60 @@ FRONTIER = {
     "DPM-Solver++, η = 1": (sample_dpm_context, (5, 10, 15, 20, 25), {"eta": 1.0}),
     "DPM-Solver++, η = ∞": (sample_dpm_context, LONG, {"eta": math.inf}),
 }
+FROM_THE_MEAN = {  # numbers of steps of some of these, started from the mean sprite
+    "DDIM": (10, 25, 50),
+    "DPM-Solver++": (10, 20),
+    "DPM-Solver++, η = 1": (10, 20),
+    "DPM-Solver++, η = ∞": (5, 8, 10, 15, 20, 25, 50),
+}
 LEVELS = (20, 60, 100, 200, 300, 400, 500)  # from which fresh sprites are drawn on
 # of autoguidance: the worse network, the weight, and the levels at which it guides
 AUTOGUIDANCE = [
     (worse, w, levels)
     for worse in ("model_4", "model_8", "model_31")
     for w in (1.25, 2.0, 3.0)
-    for levels in ((0, 500), (150, 450), (200, 450))
+    for levels in ((0, 500), (150, 450))
 ]
 AUTOGUIDED = {
     "DDIM, 25 steps": (sample_ddim_context, {"n": 25}),
     "DPM-Solver++, 10 steps": (sample_dpm_context, {"n": 10}),
     "DPM-Solver++, η = ∞, 10 steps": (sample_dpm_context, {"n": 10, "eta": math.inf}),
+    "DPM-Solver++, η = ∞, 20 steps": (sample_dpm_context, {"n": 20, "eta": math.inf}),
     "DPM-Solver++, η = 1, 20 steps": (sample_dpm_context, {"n": 20, "eta": 1.0}),
 }
 SHORT = ("DPM-Solver++, η = ∞, 10 steps", "DDIM, 25 steps")  # with fresh noise, and without
-# the samplers that are swept, each with another one of its kind: without fresh noise, and with
+# the samplers that are swept, each with others of its kind: without fresh noise, and with
 SWEPT = {
-    "DDIM, 25 steps": "DPM-Solver++, 10 steps",
-    "DPM-Solver++, η = ∞, 10 steps": "DPM-Solver++, η = 1, 20 steps",
+    "DDIM, 25 steps": ("DPM-Solver++, 10 steps",),
+    "DPM-Solver++, η = ∞, 10 steps": ("DPM-Solver++, η = ∞, 20 steps", "DPM-Solver++, η = 1, 20 steps"),
 }
 EVERY_THIRD = 3  # sprite is enough to find the best of a sweep
 
 
-def draw(sampler: Callable, count: int, seed: int, context: Tensor | None, bf16: bool, **options: object) -> Tensor:
-    """``count`` samples of a sampler in batches, each with a seed of its own."""
+def draw(
+    sampler: Callable,
+    count: int,
+    seed: int,
+    context: Tensor | None,
+    bf16: bool,
+    clean: Tensor | None = None,
+    **options: object,
+) -> Tensor:
+    """``count`` samples of a sampler in batches, each with a seed of its own.
+
+    ``clean``, (count, 3, h, w), are pictures that are noised to level T: the samples start from them, with
+    the same noise ε that is the start where there are none.
+    """
     samples, device = [], next(options["model"].parameters()).device.type
     options |= {"save_rate": 500, "progress": False}
     for start in range(0, count, BATCH):
         rows = None if context is None else context[start : start + BATCH]
-        n, options["seed"] = min(BATCH, count - start), 10_000 * seed + start
+        n, generator = min(BATCH, count - start), torch.Generator().manual_seed(10_000 * seed + start)
+        if clean is not None:
+            part = clean[start : start + n]
+            options["x"] = perturb_input(part, 500, torch.randn(part.shape, generator=generator).to(part))
         with torch.autocast(device, torch.bfloat16, enabled=bf16):
-            x, _ = sampler(n, rows, **options)
+            x, _ = sampler(n, rows, seed=generator, **options)
         samples.append(x.float())
     return torch.cat(samples)
 
@@ -86,6 +109,14 @@ def draw(sampler: Callable, count: int, seed: int, context: Tensor | None, bf16:
 def draw_sets(ruler: Ruler, sampler: Callable, context: Tensor | None, bf16: bool, **options: object) -> list[Tensor]:
     """Samples for a ruler: a set for each of its seeds, as large as that of its sprites."""
     return [draw(sampler, len(ruler.images), s, context, bf16, **options) for s in ruler.seeds]
+
+
+def mean_sprites(images: Tensor, labels: Tensor | None) -> Tensor:
+    """For each sprite (n, 3, h, w) the mean of all, or of those with its label (n, classes): (n, 3, h, w)."""
+    if labels is None:
+        return images.mean(dim=0).expand_as(images)
+    means = labels.T @ images.flatten(1) / labels.sum(dim=0)[:, None]  # (classes, 3 h w)
+    return (labels @ means).view_as(images)
 
 
 def measure_short(ruler: Ruler, model: torch.nn.Module, bf16: bool) -> dict:
@@ -163,14 +194,52 @@ def finish(images: Tensor, step: Callable, pairs: list, model: torch.nn.Module, 
     return torch.cat(drawn)
 
 
+def measure_start(ruler: Ruler, labels: Tensor, bf16: bool) -> dict:
+    """What it changes to start from the mean sprite, noised to level T, in place of pure noise.
+
+    Training has seen √ᾱ_T x_0 + √(1-ᾱ_T) ε at level T, and √ᾱ_T is not 0: what all sprites have in common is
+    in its pictures, and not in pure noise. As a second step, the samplers of ``SHORT`` start from pictures of
+    the normal distribution that has the sprites' mean and covariance.
+    """
+    model, mean, by_steps = load_pretrained("model_trained", labels.device), mean_sprites(ruler.images, None), {}
+    for name, counts in FROM_THE_MEAN.items():
+        sampler, _, options = FRONTIER[name]
+        by_steps[name] = {}
+        for n in counts:
+            sets = draw_sets(ruler, sampler, None, bf16, model=model, clean=mean, n=n, **options)
+            by_steps[name][str(n)] = ruler.fsd(sets)
+            print("from the mean sprite,", name, n, by_steps[name][str(n)], flush=True)
+    normal = [normal_sprites(ruler.images, seed) for seed in ruler.seeds]
+    from_normal = {}
+    for name in SHORT:
+        sampler, options = AUTOGUIDED[name]
+        sets = [
+            draw(sampler, len(x), seed, None, bf16, clean=x, model=model, **options)
+            for x, seed in zip(normal, ruler.seeds, strict=True)
+        ]
+        from_normal[name] = ruler.fsd(sets)
+        print("from a normal distribution,", name, from_normal[name], flush=True)
+    return {"frontier_from_mean": by_steps, "fsd_from_normal": from_normal}
+
+
+def normal_sprites(images: Tensor, seed: int) -> Tensor:
+    """As many pictures of the normal distribution with the mean and covariance of the sprites (n, 3, h, w)."""
+    flat = images.flatten(1).double().cpu()
+    values, vectors = torch.linalg.eigh(flat.T.cov())
+    z = torch.randn(flat.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    flat = flat.mean(dim=0) + (z * values.clamp(min=0).sqrt()) @ vectors.T
+    return flat.view(images.shape).to(images)
+
+
 def autoguided(
-    ruler: Ruler, network: str, context: Tensor | None, sampler: str, setting: tuple, bf16: bool
+    ruler: Ruler, network: str, context: Tensor | None, clean: Tensor | None, sampler: str, setting: tuple, bf16: bool
 ) -> list[Tensor]:
-    """Samples of a stored network that an earlier epoch guides; a setting is of AUTOGUIDANCE."""
+    """Samples of a stored network that an earlier epoch guides; a setting is of AUTOGUIDANCE, clean as in draw."""
     worse, w, levels = setting
     better, worse = (load_pretrained(name, ruler.images.device) for name in (network, worse))
     draws, options = AUTOGUIDED[sampler]
-    return draw_sets(ruler, draws, context, bf16, model=Autoguided(better, worse, w, levels), **options)
+    model = Autoguided(better, worse, w, levels)
+    return draw_sets(ruler, draws, context, bf16, model=model, clean=clean, **options)
 
 
 def passes(sampler: str, setting: tuple) -> int:
@@ -188,39 +257,43 @@ def passes(sampler: str, setting: tuple) -> int:
     return len(asked)
 
 
-def measure_autoguidance(ruler: Ruler, labels: Tensor, bf16: bool, network: str = "model_trained") -> dict:
+def measure_autoguidance(ruler: Ruler, labels: Tensor, bf16: bool, network: str, from_mean: bool) -> dict:
     """Autoguidance over its worse network, weight and levels; the best of it with all seeds and pictures.
 
     The sweep is that of two samplers, with one seed and every third sprite; the best setting of each
-    serves one more of its kind, too. Each is measured without guidance as well. A network of contexts
-    is given the labels.
+    serves others of its kind, too. Each is measured without guidance as well. A network of contexts is
+    given the labels, and starts, where it does from the mean sprite, from that of its class.
     """
-    few, figures = Ruler(ruler.images[::EVERY_THIRD], ruler.seeds[:1]), {}
-    context = labels if network.startswith("context") else None
-    few_rows = None if context is None else context[::EVERY_THIRD]
-    for swept, also in SWEPT.items():
-        sweep = {}
-        for setting in AUTOGUIDANCE:
-            sweep[setting] = few.fsd(autoguided(few, network, few_rows, swept, setting, bf16))["mean"]
-            print(network, swept, setting, sweep[setting], flush=True)
+    context, figures = labels if network.startswith("context") else None, {}
+    clean = mean_sprites(ruler.images, context) if from_mean else None
+    for swept, others in SWEPT.items():
+        sweep = autoguidance_sweep(ruler, network, context, clean, swept, bf16)
         best = min(sweep, key=sweep.get)
         plain = (best[0], 1.0, best[2])  # w = 1 asks the worse network nothing
         quality = {}
-        for sampler, setting in itertools.product((swept, also), (plain, best)):
-            sets = autoguided(ruler, network, context, sampler, setting, bf16)
+        for sampler, setting in itertools.product((swept, *others), (plain, best)):
+            sets = autoguided(ruler, network, context, clean, sampler, setting, bf16)
             figure = ruler.quality(sets) | {"passes": passes(sampler, setting)}
+            figure["nearest"] = ruler.copying(sets)["colour, 50%"]
             if context is not None:
                 figure["accuracy"] = accuracies(sets, context, ruler)
             quality.setdefault(sampler, {})["plain" if setting is plain else "guided"] = figure
+            print(network, sampler, setting, figure, flush=True)
         rows = [[*setting, fsd] for setting, fsd in sweep.items()]
         figures[swept] = {"sweep": rows, "best": best, "quality": quality}
-        print(network, swept, best, quality, flush=True)
-    return {f"autoguidance_of_{network}": figures}
+    return {f"autoguidance_of_{network}{'_from_mean' if from_mean else ''}": figures}
 
 
-def measure_autoguidance_in_context(ruler: Ruler, labels: Tensor, bf16: bool) -> dict:
-    """The same of the network that is told the class."""
-    return measure_autoguidance(ruler, labels, bf16, "context_model_trained")
+def autoguidance_sweep(
+    ruler: Ruler, network: str, context: Tensor | None, clean: Tensor | None, sampler: str, bf16: bool
+) -> dict[tuple, float]:
+    """The FSD of each setting of AUTOGUIDANCE, with one seed and every third sprite."""
+    few, sweep = Ruler(ruler.images[::EVERY_THIRD], ruler.seeds[:1]), {}
+    context, clean = (None if rows is None else rows[::EVERY_THIRD] for rows in (context, clean))
+    for setting in AUTOGUIDANCE:
+        sweep[setting] = few.fsd(autoguided(few, network, context, clean, sampler, setting, bf16))["mean"]
+        print(network, sampler, setting, sweep[setting], flush=True)
+    return sweep
 
 
 def accuracies(sets: list[Tensor], labels: Tensor, ruler: Ruler) -> dict:
@@ -310,7 +383,10 @@ PARTS = {
     "frontier": measure_frontier,
     "epochs": measure_epochs,
     "where": measure_where,
+    "start": measure_start,
     "context": measure_context,
-    "autoguidance": measure_autoguidance,
-    "autoguidance_in_context": measure_autoguidance_in_context,
+} | {
+    f"autoguidance{where}{start}": partial(measure_autoguidance, network=network, from_mean=bool(start))
+    for where, network in (("", "model_trained"), ("_in_context", "context_model_trained"))
+    for start in ("", "_from_mean")
 }
