@@ -213,6 +213,29 @@ def test_clipping_is_measured_with_pictures_that_are_clipped_in_every_step(small
     assert asked[0] == pytest.approx(1, abs=1e-4)
 
 
+def test_a_leg_is_measured_on_training_and_on_fresh_sprites(small_ruler, tiny_model, monkeypatch):
+    monkeypatch.setattr(measure, "ERROR_LEVELS", (100,))
+    monkeypatch.setattr(measure, "BATCH", 20)
+    told, generator = [], torch.Generator().manual_seed(100)
+
+    def answers_with_x_t(x, t):
+        told.append((x, t))
+        return x
+
+    errors = measure.errors_of_noise(answers_with_x_t, small_ruler.images, False)
+    noise = torch.cat([torch.randn(n, 3, 16, 16, generator=generator) for n in (20, 12)])
+    x_t = du.perturb_input(small_ruler.images, 100, noise)
+    torch.testing.assert_close(torch.cat([x for x, _ in told]), x_t)
+    assert [t for _, t in told] == [0.2, 0.2]
+    assert errors == {"100": pytest.approx((x_t - noise).square().mean().item(), abs=1e-4)}
+    figures = measure.measure_leg(small_ruler, tiny_model, False)
+    sets = measure.draw_short(small_ruler, tiny_model, False)
+    assert figures["fsd"] == measure.measure_short(small_ruler, tiny_model, False)
+    assert figures["nearest"] == {name: small_ruler.copying(x)["colour, 50%"] for name, x in sets.items()}
+    for name, pictures in (("training", small_ruler.images), ("fresh", small_ruler.other_fresh[0])):
+        assert figures["error"][name] == measure.errors_of_noise(tiny_model, pictures, False)
+
+
 def test_a_peer_is_measured_by_both_samplers_and_shown_by_ddim(small_ruler, tiny_model, tmp_path, monkeypatch):
     monkeypatch.setattr(measure, "DOCS", tmp_path)
     shown = []

@@ -54,6 +54,7 @@ FROM_THE_MEAN = {  # numbers of steps of some of these, started from the mean sp
     "DPM-Solver++, η = 1": (10, 20),
     "DPM-Solver++, η = ∞": (5, 8, 10, 15, 20, 25, 50),
 }
+ERROR_LEVELS = (50, 150, 250, 350, 450)  # at which the error of the noise is measured
 LEVELS = (20, 60, 100, 200, 300, 400, 500)  # from which fresh sprites are drawn on
 # of autoguidance: the worse network, the weight, and the levels at which it guides
 AUTOGUIDANCE = [
@@ -119,13 +120,45 @@ def mean_sprites(images: Tensor, labels: Tensor | None) -> Tensor:
     return (labels @ means).view_as(images)
 
 
+def draw_short(ruler: Ruler, model: torch.nn.Module, bf16: bool) -> dict[str, list[Tensor]]:
+    """Samples of a network by each sampler of ``SHORT``, a set for each of the ruler's seeds."""
+    samplers = ((name, *AUTOGUIDED[name]) for name in SHORT)
+    return {name: draw_sets(ruler, draws, None, bf16, model=model, **options) for name, draws, options in samplers}
+
+
 def measure_short(ruler: Ruler, model: torch.nn.Module, bf16: bool) -> dict:
     """FSD of a network by each sampler of ``SHORT``: enough to tell networks apart."""
-    figures = {}
-    for name in SHORT:
-        sampler, options = AUTOGUIDED[name]
-        figures[name] = ruler.fsd(draw_sets(ruler, sampler, None, bf16, model=model, **options))
-    return figures
+    return {name: ruler.fsd(sets) for name, sets in draw_short(ruler, model, bf16).items()}
+
+
+def measure_leg(ruler: Ruler, model: torch.nn.Module, bf16: bool) -> dict:
+    """What tells how far a training has come, and whether it has begun to learn its sprites by heart.
+
+    ``fsd`` and ``nearest``, the median distance to the nearest training sprite, by each sampler of ``SHORT``; and
+    ``error``, that of the noise by level, on the training sprites and on fresh ones.
+    """
+    sets = draw_short(ruler, model, bf16)
+    pictures = {"training": ruler.images, "fresh": ruler.other_fresh[0]}
+    return {
+        "fsd": {name: ruler.fsd(x) for name, x in sets.items()},
+        "nearest": {name: ruler.copying(x)["colour, 50%"] for name, x in sets.items()},
+        "error": {name: errors_of_noise(model, x, bf16) for name, x in pictures.items()},
+    }
+
+
+@torch.no_grad()
+def errors_of_noise(model: torch.nn.Module, images: Tensor, bf16: bool) -> dict[str, float]:
+    """The mean squared error of the predicted noise on pictures (n, 3, h, w), at each of ERROR_LEVELS."""
+    errors = {}
+    for t in ERROR_LEVELS:
+        generator, of_pictures = torch.Generator().manual_seed(t), []
+        for x in images.split(BATCH):
+            noise = torch.randn(x.shape, generator=generator).to(x)
+            with torch.autocast(x.device.type, torch.bfloat16, enabled=bf16):
+                pred_noise = model(perturb_input(x, t, noise), t / 500).float()
+            of_pictures.append((pred_noise - noise).square().mean(dim=(1, 2, 3)))
+        errors[str(t)] = round(torch.cat(of_pictures).mean().item(), 5)
+    return errors
 
 
 def measure_unconditional(ruler: Ruler, labels: Tensor, bf16: bool) -> dict:
@@ -367,13 +400,10 @@ def measure_frontier(ruler: Ruler, labels: Tensor, bf16: bool) -> dict:
 
 def measure_peer(name: str, model: torch.nn.Module, ruler: Ruler, bf16: bool) -> dict:
     """A network of the peers by each sampler of ``SHORT``; 64 samples of DDIM become a picture."""
-    figures = {}
-    for sampler in SHORT:
-        draws, options = AUTOGUIDED[sampler]
-        sets = draw_sets(ruler, draws, None, bf16, model=model, **options)
-        figures[sampler] = ruler.quality(sets)
-        print(name, sampler, figures[sampler], flush=True)
-    save_mosaic(sets[0][:64], DOCS / f"peer_{name}.png")
+    sets = draw_short(ruler, model, bf16)
+    figures = {sampler: ruler.quality(x) for sampler, x in sets.items()}
+    print(name, figures, flush=True)
+    save_mosaic(sets["DDIM, 25 steps"][0][:64], DOCS / f"peer_{name}.png")
     return figures
 
 
