@@ -308,6 +308,7 @@ def test_each_further_leg_starts_from_the_last_one_with_a_seed_of_its_own(tmp_pa
         return {"DDIM": len(measured)}
 
     monkeypatch.setattr(make_weights, "measure_short", short)
+    monkeypatch.setattr(make_weights, "measure_leg", lambda *arguments: {"fsd": short(*arguments)})
     monkeypatch.setattr(sys, "argv", ["make_weights", "longer"])
     first, further, starts = tmp_path / "model_trained.pth", tmp_path / "model_longer.pth", []
     du.save_weights(du.ContextUnet(3, 8, 5, 16).state_dict(), first)

@@ -48,7 +48,7 @@ from support.files import read_checkpoint, read_json, read_state, sha256
 from support.quality import Ruler
 from support.tables import write_text
 from support.training import CONTEXT_DROPOUT, Recipe, Run, cpu_state_dict, half_state_dict, weights_hash
-from weights.measure import PARTS, measure_peer, measure_short
+from weights.measure import PARTS, measure_leg, measure_peer, measure_short
 from weights.muon import MuonAndAdamW
 from weights.peers import DiffusersUnet, perturb_without_root, random_shortcut_unet
 
@@ -289,7 +289,7 @@ def main() -> None:
             figures = train_network(run, images, labels, WEIGHTS_DIR, recipe, start)
             if run == "longer":
                 longer, ruler = load_pretrained(WEIGHTS_DIR / "model_longer.pth", args.device), Ruler(images)
-                figures["fsd"] = measure_short(ruler, longer, args.bf16)
+                figures |= measure_leg(ruler, longer, args.bf16)
                 # the file has 16 bits: is anything lost?
                 longer.load_state_dict(read_checkpoint(WEIGHTS_DIR / "longer.checkpoint")["ema"])
                 figures["fsd_in_32_bits"] = measure_short(ruler, longer, args.bf16)
