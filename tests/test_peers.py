@@ -94,10 +94,10 @@ def test_normal_sprites_have_the_mean_and_the_covariance_of_the_sprites():
     images = (torch.randn(20_000, 12) @ mixing + 3).view(-1, 3, 2, 2)
     drawn = measure.normal_sprites(images, 0)
     assert drawn.shape == images.shape and not torch.equal(drawn, images)
-    for x, y in zip((drawn, measure.normal_sprites(images, 0)), (images, drawn), strict=True):
-        x, y = x.flatten(1), y.flatten(1)
-        torch.testing.assert_close(x.mean(0), y.mean(0), rtol=0, atol=0.2)
-        torch.testing.assert_close(x.T.cov(), y.T.cov(), rtol=0, atol=0.05 * y.T.cov().abs().max())
+    x, y = drawn.flatten(1), images.flatten(1)
+    torch.testing.assert_close(x.mean(0), y.mean(0), rtol=0, atol=0.2)
+    torch.testing.assert_close(x.T.cov(), y.T.cov(), rtol=0, atol=0.05 * y.T.cov().abs().max())
+    assert torch.equal(drawn, measure.normal_sprites(images, 0))
 
 
 def test_start_is_measured_from_the_mean_and_from_a_normal_distribution(small_ruler, tiny_model, monkeypatch):
@@ -109,6 +109,13 @@ def test_start_is_measured_from_the_mean_and_from_a_normal_distribution(small_ru
     options = {"model": tiny_model, "clean": mean}
     sets = measure.draw_sets(small_ruler, du.sample_ddim_context, None, False, n=2, **options)
     assert figures["frontier_from_mean"] == {"DDIM": {"2": small_ruler.fsd(sets)}}
+    normal = (measure.normal_sprites(small_ruler.images, seed) for seed in small_ruler.seeds)
+    options = {"model": tiny_model, "n": 25}
+    sets = [
+        measure.draw(du.sample_ddim_context, 32, seed, None, False, clean=x, **options)
+        for seed, x in zip(small_ruler.seeds, normal, strict=True)
+    ]
+    assert figures["fsd_from_normal"]["DDIM, 25 steps"] == small_ruler.fsd(sets)
     assert list(figures["fsd_from_normal"]) == list(measure.SHORT)
 
 

@@ -49,17 +49,23 @@ def runs(metrics: dict) -> str:
 
 
 def longer(metrics: dict) -> str:
-    """The legs of further training, one after the other."""
-    images, before = metrics["unconditional"]["images_shown"], metrics["evaluation"]["quality"]
-    rows = [["`model_trained.pth`", f"{images:,}", *(pm(before[name]["fsd"], 1) for name in SHORT)]]
-    for number, leg in enumerate(metrics["longer"], start=1):
+    """The legs of further training, one after the other: quality, and whether sprites are learned by heart."""
+    first, before, images, rows = metrics["unconditional"], metrics["evaluation"]["quality"], 0, []
+    legs = {"`model_trained.pth`": first | {"fsd": {name: before[name]["fsd"] for name in SHORT}}}
+    legs |= {f"leg {k}, {leg['recipe']['epochs']} epochs": leg for k, leg in enumerate(metrics["longer"], start=1)}
+    for words, leg in legs.items():
         images += leg["images_shown"]
-        words = f"leg {number}, {leg['recipe']['epochs']} epochs"
-        rows.append([words, f"{images:,}", *(pm(leg["fsd"][name], 1) for name in SHORT)])
+        errors = [f"{leg['error'][of]['50']:.3f}" for of in ("training", "fresh")]
+        fsd, nearest = (
+            [pm(leg[what][name], digits) for name in SHORT] for what, digits in (("fsd", 1), ("nearest", 3))
+        )
+        rows.append([words, f"{images:,}", *fsd, *errors, *nearest])
     rows[-1][0] += ": `model_longer.pth`"
     if before_rounding := metrics["longer"][-1].get("fsd_in_32_bits"):
-        rows.append(["the same in 32 bits", f"{images:,}", *(pm(before_rounding[name], 1) for name in SHORT)])
-    return table(["after", "images in all", *(f"FSD, {name}" for name in SHORT)], rows)
+        fsd = [pm(before_rounding[name], 1) for name in SHORT]
+        rows.append(["the same in 32 bits", f"{images:,}", *fsd, "", "", "", ""])
+    head = ["after", "images in all", *(f"FSD, {name}" for name in SHORT), "error at t = 50, training sprites"]
+    return table([*head, "the same, fresh sprites", *(f"nearest, {name}" for name in SHORT)], rows)
 
 
 def quality(metrics: dict) -> str:
