@@ -50,8 +50,7 @@ def runs(metrics: dict) -> str:
 
 def longer(metrics: dict) -> str:
     """The legs of further training, one after the other: quality, and whether sprites are learned by heart."""
-    first, before, images, rows = metrics["unconditional"], metrics["evaluation"]["quality"], 0, []
-    legs = {"`model_trained.pth`": first | {"fsd": {name: before[name]["fsd"] for name in SHORT}}}
+    images, rows, legs = 0, [], {"`model_trained.pth`": metrics["unconditional"]}
     legs |= {f"leg {k}, {leg['recipe']['epochs']} epochs": leg for k, leg in enumerate(metrics["longer"], start=1)}
     for words, leg in legs.items():
         images += leg["images_shown"]

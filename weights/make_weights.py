@@ -287,6 +287,9 @@ def main() -> None:
             seed = SEED + 1 + len(legs) if run == "longer" else SEED
             recipe = replace(RECIPES[run], bf16=args.bf16, seed=seed)
             figures = train_network(run, images, labels, WEIGHTS_DIR, recipe, start)
+            if run == "unconditional":
+                first = load_pretrained(WEIGHTS_DIR / "model_trained.pth", args.device)
+                figures |= measure_leg(Ruler(images), first, args.bf16)
             if run == "longer":
                 longer, ruler = load_pretrained(WEIGHTS_DIR / "model_longer.pth", args.device), Ruler(images)
                 figures |= measure_leg(ruler, longer, args.bf16)
