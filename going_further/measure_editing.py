@@ -59,13 +59,13 @@ UPPER = torch.arange(16)[:, None] < 8  # (16, 1): rows that are known, of a lowe
 EVERYWHERE, HIGH = (0, 500), (200, 450)  # levels from which steps are repeated
 # network, η, steps, rounds and where
 WAYS_TO_INPAINT = [
-    *(("model_trained", 1.0, 50, rounds, EVERYWHERE) for rounds in (1, 2, 5, 10)),
-    *(("model_trained", math.inf, 10, rounds, EVERYWHERE) for rounds in (1, 2, 5, 10)),
+    *(("model_31_averaged", 1.0, 50, rounds, EVERYWHERE) for rounds in (1, 2, 5, 10)),
+    *(("model_31_averaged", math.inf, 10, rounds, EVERYWHERE) for rounds in (1, 2, 5, 10)),
+    ("model_31_averaged", math.inf, 10, 16, HIGH),
+    ("model_31_averaged", math.inf, 25, 20, HIGH),
+    ("model_trained", math.inf, 10, 10, EVERYWHERE),
     ("model_trained", math.inf, 10, 16, HIGH),
     ("model_trained", math.inf, 25, 20, HIGH),
-    ("model_longer", math.inf, 10, 10, EVERYWHERE),
-    ("model_longer", math.inf, 10, 16, HIGH),
-    ("model_longer", math.inf, 25, 20, HIGH),
 ]
 SIDE_FACING = CLASS_NAMES.index("side-facing")
 in_32_bits = torch.autocast("cpu", enabled=False)  # the judge is not to be made coarser
@@ -208,7 +208,7 @@ def measure_inpainting(judge: Judge, n: int = 149) -> dict:
 
 def inpainting_in_words(network: str, eta: float, steps: int, rounds: int, between: tuple[int, int]) -> str:
     """The name of a row."""
-    longer = "longer trained, " if network == "model_longer" else ""
+    longer = "longer trained, " if network == "model_trained" else ""
     times = "once" if rounds == 1 else f"{rounds} times"
     where = "" if between == EVERYWHERE else f" at levels {between[0]} to {between[1]}"
     return f"{longer}η = {'∞' if eta == math.inf else f'{eta:g}'}, {steps} steps, each {times}{where}"
@@ -217,7 +217,7 @@ def inpainting_in_words(network: str, eta: float, steps: int, rounds: int, betwe
 def measure_enlarging(judge: Judge) -> dict:
     """From 8×8 back to 16×16."""
     truths, figures = judge.ruler.fresh, {}
-    model, upscaler = load_pretrained("model_trained"), Upscaler(load_pretrained(FOLDER / "upscaler.pth"))
+    model, upscaler = load_pretrained("model_31_averaged"), Upscaler(load_pretrained(FOLDER / "upscaler.pth"))
 
     smalls = [shrink(x) for x in truths]
 
@@ -272,7 +272,7 @@ def timed(work: Callable[[], list[Tensor]]) -> tuple[list[Tensor], float]:
 
 def measure_guidance(judge: Judge) -> dict:
     """Classes by a classifier, by contexts, by both, and by a worse copy of the network."""
-    plain, network = load_pretrained("model_trained"), load_pretrained("context_model_trained")
+    plain, network = load_pretrained("model_31_averaged"), load_pretrained("context_model_trained")
     noisy, clean = (load_noisy_classifier(FOLDER / f"{name}_classifier.pth") for name in ("noisy", "clean"))
     mirrored = torch.cat([judge.images, judge.images.flip(3)])
     exact = ExactClassifier(mirrored, judge.labels.repeat(2, 1))

@@ -58,5 +58,5 @@ def test_every_grid_names_its_rows_or_columns(path):
     calls = re.findall(r"show_images\(.*\)", code)
     assert calls and not re.search(r"\bnrow=", code)
     heaps = {"show_images(samples)", "show_images(samples, 1)", "show_images(samples, 4)"}
-    heaps |= {"show_images(samples, n_rows=4)", "show_images(quick, 2)"}
+    heaps |= {"show_images(samples, n_rows=4)", "show_images(quick, 2)", "show_images(samples_incorrect, 4)"}
     assert not [call for call in calls if call not in heaps and "rows=" not in call and "columns=" not in call]

@@ -295,37 +295,57 @@ def test_last_epoch_of_the_context_run_is_kept(tmp_path, monkeypatch):
     }
 
 
-def test_each_further_leg_starts_from_the_last_one_with_a_seed_of_its_own(tmp_path, monkeypatch):
+def test_legs_go_on_from_the_last_one_and_the_best_on_fresh_sprites_is_shipped(tmp_path, monkeypatch):
     monkeypatch.setattr(make_weights, "WEIGHTS_DIR", tmp_path)
+    monkeypatch.setattr(make_weights, "LEGS_DIR", tmp_path / "legs")
+    monkeypatch.setattr(make_weights, "LEGS", (1, 2))
+    monkeypatch.setattr(make_weights, "UNCONDITIONAL", TINY)
     monkeypatch.setattr(make_weights, "sprite_tensors", lambda *_: (IMAGES, LABELS))
     monkeypatch.setattr(make_weights, "ContextUnet", lambda channels, _, *rest: du.ContextUnet(channels, 8, *rest))
-    monkeypatch.setitem(make_weights.RECIPES, "longer", TINY)
     monkeypatch.setattr(make_weights, "Ruler", lambda images: images)
-    measured = []
+    errors, in_16_bits, in_32_bits = iter((0.4, 0.6)), [], []
 
-    def short(ruler, model, bf16):
-        measured.append(model.init_conv.conv1[0].weight.detach().clone())
-        return {"DDIM": len(measured)}
+    def measure_leg(ruler, model, bf16):
+        in_16_bits.append(model.init_conv.conv1[0].weight.detach().clone())
+        return {"error": {"fresh": {"50": next(errors)}}}
 
-    monkeypatch.setattr(make_weights, "measure_short", short)
-    monkeypatch.setattr(make_weights, "measure_leg", lambda *arguments: {"fsd": short(*arguments)})
-    monkeypatch.setattr(sys, "argv", ["make_weights", "longer"])
-    first, further, starts = tmp_path / "model_trained.pth", tmp_path / "model_longer.pth", []
-    du.save_weights(du.ContextUnet(3, 8, 5, 16).state_dict(), first)
-    before = first.read_bytes()
-    for path in (first, further):
-        starts.append(training.weights_hash(torch.load(path)))
-        make_weights.main()
-    assert first.read_bytes() == before
-    legs = make_weights.read_metrics()["longer"]
-    assert [leg["fsd"] for leg in legs] == [{"DDIM": 1}, {"DDIM": 3}]
+    def measure_short(ruler, model, bf16):
+        in_32_bits.append(model.init_conv.conv1[0].weight.detach().clone())
+
+    monkeypatch.setattr(make_weights, "measure_leg", measure_leg)
+    monkeypatch.setattr(make_weights, "measure_short", measure_short)
+    monkeypatch.setattr(sys, "argv", ["make_weights", "longer", "longer"])
+    shipped, legs = tmp_path / "model_trained.pth", [tmp_path / "legs" / f"leg_{k}_trained.pth" for k in (1, 2)]
+    du.save_weights(training.half_state_dict(du.ContextUnet(3, 8, 5, 16)), shipped)
+    make_weights.record("unconditional", {"error": {"fresh": {"50": 0.5}}})
+    first = training.weights_hash(torch.load(shipped))
+    make_weights.main()
+    one, two = (training.weights_hash(torch.load(path)) for path in legs)
+    assert training.weights_hash(torch.load(shipped)) == one and len({first, one, two}) == 3
+    recipes = [leg["recipe"] for leg in make_weights.read_metrics()["longer"]]
+    assert [recipe["start"] for recipe in recipes] == [first, one]
+    assert [recipe["seed"] for recipe in recipes] == [1, 2]
+    assert [recipe["epochs"] for recipe in recipes] == [1, 2]
+    assert {file.name for file in tmp_path.rglob("*.*")} == {shipped.name, *(leg.name for leg in legs), "metrics.json"}
     # the file's numbers are rounded, those before it were not
-    assert [leg["fsd_in_32_bits"] for leg in legs] == [{"DDIM": 2}, {"DDIM": 4}]
-    assert torch.equal(measured[0], measured[1].half().float()) and not torch.equal(measured[0], measured[1])
-    legs = [leg["recipe"] for leg in legs]
-    assert [leg["start"] for leg in legs] == starts and starts[0] != starts[1]
-    assert [leg["seed"] for leg in legs] == [1, 2]
-    assert {file.name for file in tmp_path.iterdir()} == {first.name, further.name, "metrics.json"}
+    assert all(torch.equal(x, x.half().float()) for x in in_16_bits)
+    assert not any(torch.equal(x, x.half().float()) for x in in_32_bits)
+
+
+def test_loss_on_fresh_sprites_is_the_weighted_mean_over_its_levels():
+    schedule, errors = du.linear_schedule(), {"50": 0.1, "450": 0.01}
+    expected = (0.1 / schedule.ab_t[50].item() + 0.01 * 5) / 2  # 1/ᾱ is above 5 at level 450
+    assert make_weights.loss_on_fresh({"error": {"fresh": errors}}) == pytest.approx(expected, rel=1e-5)
+
+
+def test_shipped_network_is_the_leg_with_the_least_loss_on_fresh_sprites():
+    metrics = make_weights.read_metrics()
+    legs = [metrics["unconditional"], *metrics["longer"]]
+    losses = [make_weights.loss_on_fresh(leg) for leg in legs]
+    best = losses.index(min(losses))
+    following = metrics["longer"][best]["recipe"]["start"]  # the next leg began with it, in 16 bits
+    stored = torch.load(make_weights.WEIGHTS_DIR / "model_trained.pth")
+    assert training.weights_hash(stored) == following
 
 
 @pytest.mark.parametrize("text", ['{"classifier": ', "[1, 2]", "", "\x00"])

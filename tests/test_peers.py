@@ -5,6 +5,7 @@ import torch
 
 import diffusion_utilities as du
 from support.quality import Ruler, fresh_pictures, spread
+from support.speed import OpenvinoUnet
 from support.training import with_recomputed_batch_norm
 from weights import card, measure, peers
 
@@ -61,6 +62,21 @@ def test_drawing_in_batches_is_repeatable_and_gives_each_its_context(tiny_model,
     assert (x - measure.draw(du.sample_ddim_context, 10, 2, context, False, **options)).abs().max() > 1e-3
     third, _ = du.sample_ddim_context(2, context[8:], seed=10_008, progress=False, **options)
     torch.testing.assert_close(x[8:], third)
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_a_stored_network_predicts_the_same_and_is_faster_in_16_bits_only(bf16):
+    network = measure.stored("model_31", torch.device("cpu"), bf16)
+    assert isinstance(network, OpenvinoUnet) == bf16
+    x = torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    expected = du.load_pretrained("model_31", "cpu")
+    with torch.no_grad():
+        torch.testing.assert_close(network(x, 0.5), expected(x, 0.5), rtol=0, atol=0.1 if bf16 else 0)
+    # a sampler takes it as it is
+    options = {"model": network, "n": 2}
+    drawn = measure.draw(du.sample_ddim_context, 3, 0, None, bf16, **options)
+    close = measure.draw(du.sample_ddim_context, 3, 0, None, False, **options | {"model": expected})
+    torch.testing.assert_close(drawn, close, rtol=0, atol=0.3 if bf16 else 0)
 
 
 def test_samples_start_from_clean_pictures_noised_as_in_training(make_model, monkeypatch):

@@ -7,6 +7,7 @@ from pathlib import Path
 from diffusion_utilities import CLASS_NAMES
 from support.files import read_json
 from support.tables import pm, table, with_blocks, write_text
+from weights.make_weights import loss_on_fresh
 from weights.measure import SHORT
 
 WEIGHTS_DIR = Path(__file__).resolve().parent
@@ -50,21 +51,22 @@ def runs(metrics: dict) -> str:
 
 def longer(metrics: dict) -> str:
     """The legs of further training, one after the other: quality, and whether sprites are learned by heart."""
-    images, rows, legs = 0, [], {"`model_trained.pth`": metrics["unconditional"]}
+    images, rows, legs = 0, [], {"the first 32 epochs": metrics["unconditional"]}
     legs |= {f"leg {k}, {leg['recipe']['epochs']} epochs": leg for k, leg in enumerate(metrics["longer"], start=1)}
+    shipped = min(legs, key=lambda words: loss_on_fresh(legs[words]))
     for words, leg in legs.items():
         images += leg["images_shown"]
         errors = [f"{leg['error'][of]['50']:.3f}" for of in ("training", "fresh")]
         fsd, nearest = (
             [pm(leg[what][name], digits) for name in SHORT] for what, digits in (("fsd", 1), ("nearest", 3))
         )
-        rows.append([words, f"{images:,}", *fsd, *errors, *nearest])
-    rows[-1][0] += ": `model_longer.pth`"
+        after = f"{words}: `model_trained.pth`" if words == shipped else words
+        rows.append([after, f"{images:,}", f"{loss_on_fresh(leg):.4f}", *errors, *fsd, *nearest])
     if before_rounding := metrics["longer"][-1].get("fsd_in_32_bits"):
         fsd = [pm(before_rounding[name], 1) for name in SHORT]
-        rows.append(["the same in 32 bits", f"{images:,}", *fsd, "", "", "", ""])
-    head = ["after", "images in all", *(f"FSD, {name}" for name in SHORT), "error at t = 50, training sprites"]
-    return table([*head, "the same, fresh sprites", *(f"nearest, {name}" for name in SHORT)], rows)
+        rows.append(["the last one in 32 bits", f"{images:,}", "", "", "", *fsd, "", ""])
+    head = ["after", "images in all", "loss, fresh sprites", "error at t = 50, training sprites", "fresh sprites"]
+    return table([*head, *(f"{what}, {name}" for what in ("FSD", "nearest") for name in SHORT)], rows)
 
 
 def quality(metrics: dict) -> str:
@@ -169,7 +171,7 @@ def variants(metrics: dict) -> str:
     evaluation = metrics["evaluation"]
     by_name = {f"`{name}.pth`": fsd for name, fsd in evaluation["fsd_by_epoch"].items()}
     for name, fsd in evaluation["fsd_by_batch_norm"].items():
-        by_name[f"`model_trained.pth`, {name}"] = fsd
+        by_name[f"`model_31_averaged.pth`, {name}"] = fsd
     rows = [[name, pm(fsd, 1)] for name, fsd in by_name.items()]
     return table(["network", "FSD, DDIM in 25 steps"], rows)
 
@@ -185,6 +187,13 @@ def frontier(metrics: dict) -> str:
     return table(["steps", *figures], rows)
 
 
+def where(metrics: dict) -> str:
+    """The distance at the end, by the level that fresh sprites are noised to and drawn on from."""
+    figures = metrics["evaluation"]["fsd_by_start_level"]
+    levels = list(next(iter(figures.values())))
+    return table(["from level", *levels], [[name, *(pm(of[t], 1) for t in levels)] for name, of in figures.items()])
+
+
 def comparison(metrics: dict) -> str:
     """A link to the table of ``weights.compare``, where it has been made."""
     if not (WEIGHTS_DIR / "COMPARISON.md").exists():
@@ -192,7 +201,7 @@ def comparison(metrics: dict) -> str:
     return "Short runs that differ from the shipped recipe in one thing each are in [COMPARISON.md](COMPARISON.md)."
 
 
-MADE = (files, runs, longer, quality, goals, copying, context, peers, variants, frontier, comparison)
+MADE = (files, runs, longer, quality, goals, copying, context, peers, variants, frontier, where, comparison)
 TABLES = {f.__name__: f for f in MADE}
 
 

@@ -3,7 +3,7 @@
     python -m weights.make_weights                 # all of them, then measure
     python -m weights.make_weights classifier      # sprite_classifier.pth
     python -m weights.make_weights unconditional   # model_0, _4, _8, _31 and model_trained.pth
-    python -m weights.make_weights longer          # one more leg of training, to model_longer.pth
+    python -m weights.make_weights longer          # one more leg of training, kept if it is better
     python -m weights.make_weights context         # context_model_31 and context_model_trained.pth
     python -m weights.make_weights peers           # other recipes: figures and pictures only
     python -m weights.make_weights --evaluate      # measure what is there, into metrics.json
@@ -38,6 +38,7 @@ from diffusion_utilities import (
     ContextUnet,
     SpriteClassifier,
     augment,
+    linear_schedule,
     load_pretrained,
     load_sprites,
     perturb_input,
@@ -47,12 +48,13 @@ from diffusion_utilities import (
 from support.files import read_checkpoint, read_json, read_state, sha256
 from support.quality import Ruler
 from support.tables import write_text
-from support.training import CONTEXT_DROPOUT, Recipe, Run, cpu_state_dict, half_state_dict, weights_hash
+from support.training import CONTEXT_DROPOUT, Recipe, Run, cpu_state_dict, half_state_dict, loss_weight, weights_hash
 from weights.measure import PARTS, measure_leg, measure_peer, measure_short
 from weights.muon import MuonAndAdamW
 from weights.peers import DiffusersUnet, perturb_without_root, random_shortcut_unet
 
 WEIGHTS_DIR = Path(__file__).resolve().parent
+LEGS_DIR = WEIGHTS_DIR / "legs"  # not in git
 DATA_DIR = WEIGHTS_DIR.parent / "data"
 SPRITES = DATA_DIR / "sprites_1788_16x16.npy"
 LABELS = DATA_DIR / "sprite_labels_nc_1788_16x16.npy"
@@ -61,11 +63,11 @@ CAPTIONS = DATA_DIR / "sprite_captions_1788.csv"
 SEED = 0
 # An epoch shows each sprite twenty times, each time augmented anew; of the context run twelve.
 UNCONDITIONAL = Recipe(epochs=32, views=20, largest_weight=5.0, seed=SEED)
+# Epochs of the further legs of the unconditional run. Each has its own seed, and ends at a rate of 0,
+# so that what there is can be used whenever the patience ends; that was after the fifth.
+LEGS = (42, 24, 24, 44, 59)
 RECIPES = {
     "unconditional": UNCONDITIONAL,
-    # A further leg from model_longer.pth on, the first from model_trained.pth. Each leg has its own
-    # seed, and ends at a rate of 0, so that what there is can be used whenever the patience ends.
-    "longer": replace(UNCONDITIONAL, epochs=42),
     # It starts from the unconditional network, so full rates would undo much of what that has
     # learned. The class is decided at high levels, where 1/ᾱ is large.
     "context": replace(
@@ -80,7 +82,8 @@ RECIPES = {
 }
 PREFIX = {"unconditional": "model", "context": "context_model"}  # of the files' names
 KEPT_EPOCHS = {"unconditional": (0, 4, 8, 31), "context": (31,)}
-RUNS = ("classifier", "unconditional", "context", "peers")  # what is made where nothing is asked for
+# what is made where nothing is asked for
+RUNS = ("classifier", "unconditional", *["longer"] * len(LEGS), "context", "peers")
 
 
 def train_network(
@@ -122,9 +125,42 @@ def train_network(
             save_weights(half_state_dict(run.model), out / f"{PREFIX[name]}_{epoch}.pth")
 
     figures = run.finish(after_epoch)
-    last = "model_longer" if name == "longer" else f"{PREFIX.get(name, name)}_trained"
-    save_weights(half_state_dict(run.ema), out / f"{last}.pth")
+    save_weights(half_state_dict(run.ema), out / f"{PREFIX.get(name, name)}_trained.pth")
     return figures
+
+
+def loss_on_fresh(figures: dict) -> float:
+    """The loss of the unconditional run on fresh sprites, a mean over the levels that measure_leg looks at."""
+    errors = figures["error"]["fresh"]
+    t = torch.tensor([int(level) for level in errors])
+    weights = loss_weight(t, linear_schedule(), UNCONDITIONAL.largest_weight)
+    return (weights * torch.tensor(list(errors.values()))).mean().item()
+
+
+def run_leg(images: Tensor, labels: Tensor, bf16: bool) -> list[dict]:
+    """Train the unconditional network for one more leg, from the end of the last one on.
+
+    It becomes ``model_trained.pth`` where its loss on fresh sprites is the least so far. Where the file of the last
+    leg is gone, it starts from ``model_trained.pth``.
+
+    Returns:
+        the figures of all legs.
+    """
+    before, legs = read_metrics()["unconditional"], read_metrics().get("longer", [])
+    k, shipped = len(legs) + 1, WEIGHTS_DIR / "model_trained.pth"
+    last = LEGS_DIR / f"leg_{k - 1}_trained.pth"
+    epochs = LEGS[min(k, len(LEGS)) - 1]
+    recipe = replace(UNCONDITIONAL, epochs=epochs, bf16=bf16, seed=SEED + k)
+    figures = train_network(f"leg_{k}", images, labels, LEGS_DIR, recipe, last if last.exists() else shipped)
+    new, ruler = LEGS_DIR / f"leg_{k}_trained.pth", Ruler(images)
+    model = load_pretrained(new, images.device)
+    figures |= measure_leg(ruler, model, bf16)
+    if loss_on_fresh(figures) < min(map(loss_on_fresh, (before, *legs))):
+        save_weights(read_state(new), shipped)
+    # the file has 16 bits: is anything lost?
+    model.load_state_dict(read_checkpoint(LEGS_DIR / f"leg_{k}.checkpoint")["ema"])
+    figures["fsd_in_32_bits"] = measure_short(ruler, model, bf16)
+    return [*legs, figures]
 
 
 def read_kinds(captions: Path) -> tuple[list[str], np.ndarray]:
@@ -244,7 +280,7 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    which = f"{', '.join(RUNS)} (default: these, in this order), longer"
+    which = f"{', '.join(dict.fromkeys(RUNS))} (default: these, in this order, with {len(LEGS)} legs of longer)"
     parser.add_argument("runs", nargs="*", metavar="RUN", help=which)
     parts = f"measure the files that are there: {', '.join(PARTS)} (default: all of it)"
     parser.add_argument("--evaluate", nargs="*", metavar="PART", help=parts)
@@ -252,8 +288,8 @@ def main() -> None:
     twice = "16-bit arithmetic: twice as fast where the processor has it"
     parser.add_argument("--bf16", action="store_true", help=twice)
     args = parser.parse_args()
-    if unknown := set(args.runs) - {*RUNS, "longer"}:
-        known = ", ".join((*RUNS, "longer"))
+    if unknown := set(args.runs) - set(RUNS):
+        known = ", ".join(dict.fromkeys(RUNS))
         parser.error(f"expected runs among {known}, got {', '.join(sorted(unknown))}")
     if unknown := set(args.evaluate or ()) - set(PARTS):
         parser.error(f"expected parts among {', '.join(PARTS)}, got {', '.join(sorted(unknown))}")
@@ -271,37 +307,31 @@ def main() -> None:
     }
     everything = not args.runs and args.evaluate is None
     runs = RUNS if everything else args.runs
+    trained = WEIGHTS_DIR / "model_trained.pth"
     for run in runs:
+        if run in ("longer", "context") and not trained.exists():
+            parser.error(f"{run} starts from {trained}: run unconditional first")
         if run == "classifier":
             names, kinds = read_kinds(CAPTIONS)
             figures = train_classifier(images, labels, kinds, len(names), WEIGHTS_DIR)
         elif run == "peers":
             figures = run_peers(images, labels, WEIGHTS_DIR, args.bf16)
+        elif run == "longer":
+            legs = run_leg(images, labels, args.bf16)
+            legs[-1]["made_on"] = made_on
+            record(run, legs)
+            continue
         else:
-            start = WEIGHTS_DIR / "model_trained.pth" if run in ("context", "longer") else None
-            if run == "longer" and (WEIGHTS_DIR / "model_longer.pth").exists():
-                start = WEIGHTS_DIR / "model_longer.pth"
-            if start and not start.exists():
-                parser.error(f"{run} starts from {start}: run unconditional first")
-            legs = read_metrics().get("longer", []) if run == "longer" else []
-            seed = SEED + 1 + len(legs) if run == "longer" else SEED
-            recipe = replace(RECIPES[run], bf16=args.bf16, seed=seed)
-            figures = train_network(run, images, labels, WEIGHTS_DIR, recipe, start)
+            start = trained if run == "context" else None
+            figures = train_network(run, images, labels, WEIGHTS_DIR, replace(RECIPES[run], bf16=args.bf16), start)
             if run == "unconditional":
-                first = load_pretrained(WEIGHTS_DIR / "model_trained.pth", args.device)
-                figures |= measure_leg(Ruler(images), first, args.bf16)
-            if run == "longer":
-                longer, ruler = load_pretrained(WEIGHTS_DIR / "model_longer.pth", args.device), Ruler(images)
-                figures |= measure_leg(ruler, longer, args.bf16)
-                # the file has 16 bits: is anything lost?
-                longer.load_state_dict(read_checkpoint(WEIGHTS_DIR / "longer.checkpoint")["ema"])
-                figures["fsd_in_32_bits"] = measure_short(ruler, longer, args.bf16)
-        figures |= {"made_on": made_on}
-        record(run, [*legs, figures] if run == "longer" else figures)
+                figures |= measure_leg(Ruler(images), load_pretrained(trained, args.device), args.bf16)
+                record("longer", [])  # its legs begin anew, too
+        record(run, figures | {"made_on": made_on})
     if everything or args.evaluate is not None:
         evaluate(args.evaluate or list(PARTS), images, labels, args.bf16, made_on)
     for run in runs:  # all is done; the next call begins anew
-        name = "peer_*" if run == "peers" else run
+        name = {"peers": "peer_*", "longer": "legs/leg_*"}.get(run, run)
         for path in WEIGHTS_DIR.glob(f"{name}.checkpoint"):
             path.unlink()
 

@@ -311,8 +311,8 @@ def ground(x, real):
     return du.background_error(x, real)
 
 
-def test_l1_pictures(fast, real):
-    x = by_name(l1.sprites(fast, FEW))
+def test_l1_pictures(real):
+    x = by_name(l1.sprites(du.faster(du.load_pretrained("model_31", "cpu")), FEW))
     control, in_10 = x["healthy"], x["healthy in 10 steps"]
     assert ground(control, real) < 4 and 0.6 < control.std() < 0.85
     # bright clouds
@@ -362,7 +362,7 @@ def test_l4_pictures(fast, fast_context, real):
     assert ground(x["A"], real) > 60
     assert x["B"].std(dim=0).max() < 1e-3 and control.std(dim=0).mean() > 0.3  # all alike
     # dark and dull
-    assert x["C"].mean() < control.mean() - 0.08 and x["C"].std() < 0.95 * control.std()
+    assert x["C"].mean() < control.mean() - 0.04 and x["C"].std() < 0.95 * control.std()
     # level 50 holds 0.22 parts noise, half of which is clipped away on white
     assert ground(x["D"], real) > 8
     assert heroes(x["healthy, asked for heroes"]) >= 0.75 and heroes(x["E"]) <= 0.25
