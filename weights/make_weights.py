@@ -2,7 +2,7 @@
 
     python -m weights.make_weights                 # all of them, then measure
     python -m weights.make_weights classifier      # sprite_classifier.pth
-    python -m weights.make_weights unconditional   # model_0, _4, _8, _31 and model_trained.pth
+    python -m weights.make_weights unconditional   # model_0, _4, _8, _31, _31_averaged and model_trained.pth
     python -m weights.make_weights longer          # one more leg of training, kept if it is better
     python -m weights.make_weights context         # context_model_31 and context_model_trained.pth
     python -m weights.make_weights peers           # other recipes: figures and pictures only
@@ -268,7 +268,8 @@ def evaluate(parts: list[str], images: Tensor, labels: Tensor, bf16: bool, made_
     """Measure the files of this folder; each part is recorded when it is done, for some take an hour."""
     ruler = Ruler(images)
     for part in parts:
-        figures = read_metrics().get("evaluation", {}) | PARTS[part](ruler, labels, bf16) | {"made_on": made_on}
+        found = PARTS[part](ruler, labels, bf16)
+        figures = read_metrics().get("evaluation", {}) | found | {"made_on": made_on}  # as it is now
         if {"frontier", "quality"} <= figures.keys():
             figures["frontier"]["DDPM"] = {"500": figures["quality"]["DDPM, 500 steps"]["fsd"]}
         record("evaluation", figures)
@@ -327,6 +328,8 @@ def main() -> None:
             if run == "unconditional":
                 figures |= measure_leg(Ruler(images), load_pretrained(trained, args.device), args.bf16)
                 record("longer", [])  # its legs begin anew, too
+                # for what is still measured with the network before the legs
+                save_weights(read_state(trained), WEIGHTS_DIR / "model_31_averaged.pth")
         record(run, figures | {"made_on": made_on})
     if everything or args.evaluate is not None:
         evaluate(args.evaluate or list(PARTS), images, labels, args.bf16, made_on)
