@@ -269,6 +269,32 @@ def test_notebooks_quote_their_stored_figures(name, folder):
     assert len(quoted) >= 3 and set(quoted) <= known
 
 
+def spreads(values):
+    """All figures with a mean and a standard deviation in nested dicts and lists."""
+    if isinstance(values, dict) and values.keys() == {"mean", "std"}:
+        yield values
+    elif isinstance(values, dict | list):
+        for value in values.values() if isinstance(values, dict) else values:
+            yield from spreads(value)
+
+
+@pytest.mark.parametrize(
+    ("page", "count"),
+    [("L4_FastSampling/L4_FastSampling.ipynb", 8), ("going_further/solvers.ipynb", 7), ("weights/README.md", 2)],
+)
+def test_labs_and_the_card_quote_the_stored_runs(page, count):
+    """Each "a ± b" in their prose, that of the card's tables aside, is a stored figure."""
+    text = (ROOT / page).read_text(encoding="utf-8")
+    if page.endswith(".ipynb"):
+        cells = [cell for cell in json.loads(text)["cells"] if cell["cell_type"] == "markdown"]
+        text = " ".join("".join(cell["source"]) for cell in cells)
+    text = "\n".join(line for line in text.splitlines() if not line.startswith("|"))
+    metrics = json.loads((ROOT / "weights" / "metrics.json").read_text(encoding="utf-8"))
+    known = {pm(figure, digits) for figure in spreads(metrics) for digits in (0, 1, 2)}
+    quoted = re.findall(r"[\d.]*\d ± [\d.]*\d", text)
+    assert len(quoted) >= count and set(quoted) <= known, set(quoted) - known
+
+
 def test_runs_were_made_from_the_shipped_sprites():
     shipped = hashlib.sha256((ROOT / "data" / "sprites_1788_16x16.npy").read_bytes()).hexdigest()
     metrics = json.loads((ROOT / "weights" / "metrics.json").read_text(encoding="utf-8"))

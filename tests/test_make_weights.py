@@ -332,6 +332,21 @@ def test_legs_go_on_from_the_last_one_and_the_best_on_fresh_sprites_is_shipped(t
     assert not any(torch.equal(x, x.half().float()) for x in in_32_bits)
 
 
+def test_a_new_first_run_begins_the_legs_anew_and_is_kept_beside_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(make_weights, "WEIGHTS_DIR", tmp_path)
+    monkeypatch.setitem(make_weights.RECIPES, "unconditional", TINY)
+    monkeypatch.setattr(make_weights, "sprite_tensors", lambda *_: (IMAGES, LABELS))
+    monkeypatch.setattr(make_weights, "ContextUnet", lambda channels, _, *rest: du.ContextUnet(channels, 8, *rest))
+    monkeypatch.setattr(make_weights, "Ruler", lambda images: images)
+    monkeypatch.setattr(make_weights, "measure_leg", lambda *arguments: {"error": {}})
+    monkeypatch.setattr(sys, "argv", ["make_weights", "unconditional"])
+    make_weights.record("longer", [{"images_shown": 1}])
+    make_weights.main()
+    assert make_weights.read_metrics()["longer"] == []
+    kept, trained = (torch.load(tmp_path / f"{name}.pth") for name in ("model_31_averaged", "model_trained"))
+    assert all(torch.equal(kept[key], trained[key]) for key in trained)
+
+
 def test_loss_on_fresh_sprites_is_the_weighted_mean_over_its_levels():
     schedule, errors = du.linear_schedule(), {"50": 0.1, "450": 0.01}
     expected = (0.1 / schedule.ab_t[50].item() + 0.01 * 5) / 2  # 1/ᾱ is above 5 at level 450
@@ -390,8 +405,13 @@ def test_parts_of_the_evaluation_are_recorded_one_by_one(tmp_path, monkeypatch):
     def fails(*arguments):
         raise KeyboardInterrupt
 
+    def frontier(*arguments):
+        # another process has finished another part meanwhile
+        make_weights.record("evaluation", {"older": 1, "where": 3})
+        return {"frontier": {"DDIM": {"25": 2}}}
+
     parts = {
-        "frontier": lambda *arguments: {"frontier": {"DDIM": {"25": 2}}},
+        "frontier": frontier,
         "quality": lambda *arguments: {"quality": {"DDPM, 500 steps": {"fsd": 7}}},
         "context": fails,
     }
@@ -401,6 +421,7 @@ def test_parts_of_the_evaluation_are_recorded_one_by_one(tmp_path, monkeypatch):
         make_weights.evaluate(["frontier", "quality", "context"], IMAGES, LABELS, False, {"seed": 0})
     assert make_weights.read_metrics()["evaluation"] == {
         "older": 1,
+        "where": 3,
         "frontier": {"DDIM": {"25": 2}, "DDPM": {"500": 7}},
         "quality": {"DDPM, 500 steps": {"fsd": 7}},
         "made_on": {"seed": 0},
