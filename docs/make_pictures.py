@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -15,6 +16,8 @@ from diffusion_utilities import (
     sample_ddim_context,
     sample_ddpm,
     sample_ddpm_context,
+    sample_dpm,
+    sample_dpm_context,
 )
 from support.files import read_json
 from support.writing import replacing
@@ -60,8 +63,10 @@ def main() -> None:
     runs = {
         "unconditional_500": sample_ddpm(64, seed=0),
         "unconditional_25": sample_ddim(64, n=25, seed=0),
+        "unconditional_10": sample_dpm(64, n=10, eta=math.inf, seed=0),
         "context_500": sample_ddpm_context(64, contexts, seed=0),
         "context_25": sample_ddim_context(64, contexts, n=25, seed=0),
+        "context_10": sample_dpm_context(64, contexts, n=10, eta=math.inf, seed=0),
     }
     for name, (samples, _) in runs.items():
         save_mosaic(samples, DOCS / f"samples_{name}.png")

@@ -51,21 +51,18 @@ from support.files import read_json
 from support.quality import FRESH_SEED, Ruler, precision_recall, spread
 from support.tables import figures_table, write_text
 from weights.make_weights import CAPTIONS, LABELS, SPRITES, read_kinds
-from weights.measure import draw
+from weights.measure import draw, stored
 
 QUIET = {"save_rate": None, "progress": False}
 ETA = {0.0: "η = 0", math.inf: "η = ∞"}
 UPPER = torch.arange(16)[:, None] < 8  # (16, 1): rows that are known, of a lower half to be drawn
 EVERYWHERE, HIGH = (0, 500), (200, 450)  # levels from which steps are repeated
-# network, η, steps, rounds and where
+# η, steps, rounds and where
 WAYS_TO_INPAINT = [
-    *(("model_31_averaged", 1.0, 50, rounds, EVERYWHERE) for rounds in (1, 2, 5, 10)),
-    *(("model_31_averaged", math.inf, 10, rounds, EVERYWHERE) for rounds in (1, 2, 5, 10)),
-    ("model_31_averaged", math.inf, 10, 16, HIGH),
-    ("model_31_averaged", math.inf, 25, 20, HIGH),
-    ("model_trained", math.inf, 10, 10, EVERYWHERE),
-    ("model_trained", math.inf, 10, 16, HIGH),
-    ("model_trained", math.inf, 25, 20, HIGH),
+    *((1.0, 50, rounds, EVERYWHERE) for rounds in (1, 2, 5, 10)),
+    *((math.inf, 10, rounds, EVERYWHERE) for rounds in (1, 2, 5, 10)),
+    (math.inf, 10, 16, HIGH),
+    (math.inf, 25, 20, HIGH),
 ]
 SIDE_FACING = CLASS_NAMES.index("side-facing")
 in_32_bits = torch.autocast("cpu", enabled=False)  # the judge is not to be made coarser
@@ -82,6 +79,10 @@ class Judge:
         self.bf16 = bf16
         self.images, self.labels = sprite_tensors(*load_sprites(SPRITES, LABELS), "cpu")
         self.ruler, self.kinds = Ruler(self.images), read_kinds(CAPTIONS)[0]
+
+    def network(self, name: str) -> Callable:
+        """A stored network of the course."""
+        return stored(name, self.images.device, self.bf16)
 
     def truths(self, n: int) -> list[tuple[Tensor, Tensor, Tensor]]:
         """For each seed n fresh sprites, their classes one-hot, and the numbers of their kinds."""
@@ -145,7 +146,7 @@ def distance(a: Tensor, b: Tensor) -> float:
 
 def measure_image_to_image(judge: Judge, n: int = 298) -> dict:
     """Heroes that are to turn aside: how many do, and how far they are from what they were."""
-    network, figures = load_pretrained("context_model_trained"), {}
+    network, figures = judge.network("context_model_trained"), {}
     heroes = [x[classes[:, 0] == 1][: n // 5] for x, classes, _ in judge.truths(n)]
     others = [x[classes[:, SIDE_FACING] == 1][: n // 5] for x, classes, _ in judge.truths(n)]
 
@@ -197,27 +198,27 @@ def measure_inpainting(judge: Judge, n: int = 149) -> dict:
     row("true sprites", [x for x, *_ in truths])
     row("lower half white", [torch.where(UPPER, x, torch.ones(())) for x, *_ in truths])
     row("nearest training sprite that fits", [fitting(x) for x, *_ in truths])
-    for network, eta, steps, rounds, between in WAYS_TO_INPAINT:
+    model = judge.network("model_trained")
+    for eta, steps, rounds, between in WAYS_TO_INPAINT:
         step = ddim_step(eta) if eta <= 1 else dpm_step(eta)
-        how = {"model": load_pretrained(network), "step": step, "n": steps, "rounds": rounds, "between": between}
+        how = {"model": model, "step": step, "n": steps, "rounds": rounds, "between": between}
         sets = [inpaint(x, UPPER, **how, seed=seed) for seed, (x, *_) in zip(judge.ruler.seeds, truths, strict=True)]
-        name = inpainting_in_words(network, eta, steps, rounds, between)
+        name = inpainting_in_words(eta, steps, rounds, between)
         row(name, sets, len(repeated(step_pairs(steps), 1, rounds, between)))
     return figures
 
 
-def inpainting_in_words(network: str, eta: float, steps: int, rounds: int, between: tuple[int, int]) -> str:
+def inpainting_in_words(eta: float, steps: int, rounds: int, between: tuple[int, int]) -> str:
     """The name of a row."""
-    longer = "longer trained, " if network == "model_trained" else ""
     times = "once" if rounds == 1 else f"{rounds} times"
     where = "" if between == EVERYWHERE else f" at levels {between[0]} to {between[1]}"
-    return f"{longer}η = {'∞' if eta == math.inf else f'{eta:g}'}, {steps} steps, each {times}{where}"
+    return f"η = {'∞' if eta == math.inf else f'{eta:g}'}, {steps} steps, each {times}{where}"
 
 
 def measure_enlarging(judge: Judge) -> dict:
     """From 8×8 back to 16×16."""
     truths, figures = judge.ruler.fresh, {}
-    model, upscaler = load_pretrained("model_31_averaged"), Upscaler(load_pretrained(FOLDER / "upscaler.pth"))
+    model, upscaler = judge.network("model_trained"), Upscaler(load_pretrained(FOLDER / "upscaler.pth"))
 
     smalls = [shrink(x) for x in truths]
 
@@ -272,7 +273,7 @@ def timed(work: Callable[[], list[Tensor]]) -> tuple[list[Tensor], float]:
 
 def measure_guidance(judge: Judge) -> dict:
     """Classes by a classifier, by contexts, by both, and by a worse copy of the network."""
-    plain, network = load_pretrained("model_31_averaged"), load_pretrained("context_model_trained")
+    plain, network = judge.network("model_trained"), judge.network("context_model_trained")
     noisy, clean = (load_noisy_classifier(FOLDER / f"{name}_classifier.pth") for name in ("noisy", "clean"))
     mirrored = torch.cat([judge.images, judge.images.flip(3)])
     exact = ExactClassifier(mirrored, judge.labels.repeat(2, 1))
@@ -286,7 +287,9 @@ def measure_guidance(judge: Judge) -> dict:
     ways["contexts, and noisy classifier, w = 4"] = ClassifierGuided(network, noisy, 4, both=True), 1, 0.0
     both = ClassifierGuided(Guided(network, 2), noisy, 4, both=True)
     ways["classifier-free, w = 2, and noisy classifier, w = 4"] = both, 2, 0.0
-    ways["contexts, and autoguidance, w = 3"] = Autoguided(network, load_pretrained("model_8"), 3, (150, 450)), 2, 0.0
+    worse = judge.network("model_8")
+    for w in (2, 3):
+        ways[f"contexts, and autoguidance, w = {w}"] = Autoguided(network, worse, w, (150, 450)), 2, 0.0
     figures = {}
     for name, (model, asked, eta) in ways.items():
         figures[name] = judge.by_class(draw_in_ten_steps(judge, model, eta)) | {"networks asked": asked}

@@ -204,8 +204,9 @@ class OpenvinoUnet:
         self.in_channels, self.n_cfeat, self.height = model.in_channels, model.n_cfeat, model.height
         size = (self.in_channels, self.height, self.height)
         example = torch.zeros(2, *size), torch.ones(1, 1), torch.zeros(2, self.n_cfeat)
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # tracing warns that it leaves out the checks of shapes
+        # tracing warns that it leaves out the checks of shapes, and fails where autocast casts the weights
+        with warnings.catch_warnings(), torch.no_grad(), torch.autocast("cpu", enabled=False):
+            warnings.simplefilter("ignore")
             graph = openvino.convert_model(model, example_input=example)
         graph.reshape({0: [-1, *size], 1: [1, 1], 2: [-1, self.n_cfeat]})
         precision = {"INFERENCE_PRECISION_HINT": "bf16" if bf16 else "f32"}

@@ -285,7 +285,7 @@ def test_files_have_16_bits_and_the_checkpoint_32(finished):
         assert {value.dtype for value in checkpoint[part].values()} == {torch.float32, torch.int64}
 
 
-def test_last_epoch_of_the_context_run_is_kept(tmp_path, monkeypatch):
+def test_epochs_to_keep_are_written_on_the_way(tmp_path, monkeypatch):
     monkeypatch.setitem(make_weights.KEPT_EPOCHS, "context", (1,))
     recipe = replace(TINY_CONTEXT, epochs=2)
     make_weights.train_network("context", IMAGES, LABELS, tmp_path, recipe, n_feat=8)
@@ -332,7 +332,7 @@ def test_legs_go_on_from_the_last_one_and_the_best_on_fresh_sprites_is_shipped(t
     assert not any(torch.equal(x, x.half().float()) for x in in_32_bits)
 
 
-def test_a_new_first_run_begins_the_legs_anew_and_is_kept_beside_them(tmp_path, monkeypatch):
+def test_a_new_first_run_begins_the_legs_anew(tmp_path, monkeypatch):
     monkeypatch.setattr(make_weights, "WEIGHTS_DIR", tmp_path)
     monkeypatch.setitem(make_weights.RECIPES, "unconditional", TINY)
     monkeypatch.setattr(make_weights, "sprite_tensors", lambda *_: (IMAGES, LABELS))
@@ -343,8 +343,6 @@ def test_a_new_first_run_begins_the_legs_anew_and_is_kept_beside_them(tmp_path, 
     make_weights.record("longer", [{"images_shown": 1}])
     make_weights.main()
     assert make_weights.read_metrics()["longer"] == []
-    kept, trained = (torch.load(tmp_path / f"{name}.pth") for name in ("model_31_averaged", "model_trained"))
-    assert all(torch.equal(kept[key], trained[key]) for key in trained)
 
 
 def test_loss_on_fresh_sprites_is_the_weighted_mean_over_its_levels():

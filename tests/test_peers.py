@@ -273,6 +273,8 @@ def test_a_peer_is_measured_by_both_samplers_and_shown_by_ddim(small_ruler, tiny
 def test_the_best_of_at_most_50_passes_leaves_out_what_asks_more_often():
     frontier = {"DDIM": {"50": {"mean": 9.0}}, "DDPM": {"500": {"mean": 1.0}}}
     assert card.best_in_50_passes({"frontier": frontier}) == 9.0
+    from_mean = {"frontier": frontier, "frontier_from_mean": {"DDIM": {"10": {"mean": 8.0}}}}
+    assert card.best_in_50_passes(from_mean) == 8.0
     ways = {f"{n}": {"guided": {"passes": n, "fsd": {"mean": mean}}} for n, mean in ((50, 4.0), (51, 2.0))}
     guided = {"frontier": frontier, "autoguidance_of_model_trained": {"DDIM": {"quality": ways}}}
     assert card.best_in_50_passes(guided) == 4.0

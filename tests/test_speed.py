@@ -157,6 +157,13 @@ def test_openvino_in_sixteen_bits_is_close(make_model):
     assert off < 0.1
 
 
+def test_openvino_can_be_prepared_within_autocast(make_model):
+    model, x = make_model(16), torch.randn(2, 3, 16, 16)
+    with torch.autocast("cpu", torch.bfloat16):
+        fast = du.OpenvinoUnet(model)
+    torch.testing.assert_close(fast(x, 0.5), model(x, 0.5), rtol=1e-4, atol=1e-4)
+
+
 def test_openvino_reports_nothing_to_anybody(make_model):
     du.OpenvinoUnet(make_model())
     from openvino.tools.ovc import telemetry_utils

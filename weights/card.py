@@ -42,10 +42,10 @@ def runs(metrics: dict) -> str:
     for name in ("unconditional", "context"):
         run = metrics[name]
         loss = run["loss_per_epoch"]
-        some = " → ".join(f"{loss[i]:.4f}" for i in sorted({0, 4, 8, 16, 24, len(loss) - 1}))
+        some = " → ".join(f"{loss[i]:.4f}" for i in (0, 4, 8, 16, -1))
         shown, minutes = f"{run['images_shown']:,}", round(run["seconds"] / 60)
         rows.append([name, len(loss), shown, minutes, some])
-    error = "error in epochs 0, 4, 8, 16, 24, 31"
+    error = "error in epochs 0, 4, 8, 16 and the last"
     return table(["run", "epochs", "images shown", "minutes", error], rows)
 
 
@@ -84,11 +84,12 @@ def mark(value: float, sign: str, bound: float) -> str:
 
 def best_in_50_passes(evaluation: dict) -> float:
     """The least FSD of the unconditional network, of the ways that were measured and ask networks at most 50 times."""
-    by_steps = evaluation["frontier"].values()
+    by_steps = [of for start in ("", "_from_mean") for of in evaluation.get(f"frontier{start}", {}).values()]
     found = [figure["mean"] for of in by_steps for n, figure in of.items() if int(n) <= 50]
-    for swept in evaluation.get("autoguidance_of_model_trained", {}).values():
-        guided = [ways["guided"] for ways in swept["quality"].values()]
-        found += [q["fsd"]["mean"] for q in guided if q["passes"] <= 50]
+    for start in ("", "_from_mean"):
+        for swept in evaluation.get(f"autoguidance_of_model_trained{start}", {}).values():
+            guided = [ways["guided"] for ways in swept["quality"].values()]
+            found += [q["fsd"]["mean"] for q in guided if q["passes"] <= 50]
     return min(found)
 
 
@@ -121,9 +122,11 @@ def goals(metrics: dict) -> str:
         [f"the same by {TEN_STEPS}", least_in_ten, "≥", 97],
         [f"accuracy of the least accurate class with guidance, {best}, %", least[best], "≥", 99],
     ]
-    if guided := evaluation.get("autoguidance_of_model_trained"):
-        figure = guided["DDIM, 25 steps"]["quality"]["DDIM, 25 steps"]["guided"]
-        rows.insert(4, ["FSD of DDIM, 25 steps, with autoguidance", figure["fsd"]["mean"], "≤", 8])
+    guided = evaluation["autoguidance_of_model_trained_from_mean"]["DDIM, 25 steps"]["quality"]["DDIM, 25 steps"]
+    rows[4:4] = [
+        ["the same from the mean sprite", evaluation["frontier_from_mean"]["DDIM"]["25"]["mean"], "≤", 22],
+        ["the same from the mean sprite, with autoguidance", guided["guided"]["fsd"]["mean"], "≤", 8],
+    ]
     for name, bound in (("public_recipe", 3), ("diffusers", 1)):
         if name in known:
             for sampler in SHORT:
@@ -171,7 +174,7 @@ def variants(metrics: dict) -> str:
     evaluation = metrics["evaluation"]
     by_name = {f"`{name}.pth`": fsd for name, fsd in evaluation["fsd_by_epoch"].items()}
     for name, fsd in evaluation["fsd_by_batch_norm"].items():
-        by_name[f"`model_31_averaged.pth`, {name}"] = fsd
+        by_name[f"`model_trained.pth`, {name}"] = fsd
     rows = [[name, pm(fsd, 1)] for name, fsd in by_name.items()]
     return table(["network", "FSD, DDIM in 25 steps"], rows)
 
@@ -194,6 +197,70 @@ def where(metrics: dict) -> str:
     return table(["from level", *levels], [[name, *(pm(of[t], 1) for t in levels)] for name, of in figures.items()])
 
 
+def start(metrics: dict) -> str:
+    """FSD from pure noise, and from pictures that are noised to level T."""
+    evaluation, rows = metrics["evaluation"], []
+    for sampler, by_steps in evaluation["frontier_from_mean"].items():
+        for n, fsd in by_steps.items():
+            from_noise = evaluation["frontier"][sampler].get(n)
+            starts = (from_noise, fsd, evaluation["fsd_from_normal"].get(f"{sampler}, {n} steps"))
+            rows.append([f"{sampler}, {n} steps", *("" if figure is None else pm(figure, 1) for figure in starts)])
+    return table(["FSD", "from pure noise", "from the mean sprite", "from a normal distribution"], rows)
+
+
+def clipping(metrics: dict) -> str:
+    """The samplers of ``SHORT`` with and without their guesses clipped."""
+    evaluation = metrics["evaluation"]
+    rows = [
+        [name, pm(evaluation["quality"][name]["fsd"], 1), pm(clipped, 1)]
+        for name, clipped in evaluation["fsd_clipped"].items()
+    ]
+    return table(["FSD", "as it is", "x̂_0 clipped to [-1, 1]"], rows)
+
+
+def autoguided(metrics: dict) -> dict[str, dict]:
+    """What was measured of autoguidance, by network and start in words."""
+    words = {"model_trained": "without context", "context_model_trained": "with context"}
+    found = {}
+    for network, about in words.items():
+        for suffix, start in (("", "from pure noise"), ("_from_mean", "from the mean")):
+            if of := metrics["evaluation"].get(f"autoguidance_of_{network}{suffix}"):
+                found[f"{about}, {start}"] = of
+    return found
+
+
+def guide_in_words(worse: str, w: float, levels: list[int]) -> str:
+    between = "" if levels == [0, 500] else f", levels {levels[0]} to {levels[1]}"
+    return f"`{worse}`, w = {w:g}{between}"
+
+
+def autoguidance(metrics: dict) -> str:
+    """The best setting of each sweep beside no guidance."""
+    rows = []
+    for about, swept in autoguided(metrics).items():
+        for of in swept.values():
+            for sampler, ways in of["quality"].items():
+                for way, q in ways.items():
+                    guide = guide_in_words(*of["best"]) if way == "guided" else ""
+                    row = [f"{about}: {sampler}", guide, q["passes"], pm(q["fsd"], 1)]
+                    row += [pm(q["precision"]), pm(q["recall"]), pm(q["nearest"], 3)]
+                    rows.append([*row, f"{100 * q['accuracy']['least']:.1f}" if "accuracy" in q else ""])
+    head = "network, start: sampler|guided by|passes|FSD|precision|recall|nearest|least class, %"
+    return table(head.split("|"), rows)
+
+
+def sweeps(metrics: dict) -> str:
+    """FSD of every setting of autoguidance; of one seed and every third sprite, so larger than elsewhere."""
+    columns = {
+        f"{about}: {sampler}": of["sweep"]
+        for about, swept in autoguided(metrics).items()
+        for sampler, of in swept.items()
+    }
+    settings = [guide_in_words(*setting) for *setting, _ in next(iter(columns.values()))]
+    rows = [[words, *(f"{sweep[i][-1]:.1f}" for sweep in columns.values())] for i, words in enumerate(settings)]
+    return table(["guided by", *columns], rows)
+
+
 def comparison(metrics: dict) -> str:
     """A link to the table of ``weights.compare``, where it has been made."""
     if not (WEIGHTS_DIR / "COMPARISON.md").exists():
@@ -201,7 +268,10 @@ def comparison(metrics: dict) -> str:
     return "Short runs that differ from the shipped recipe in one thing each are in [COMPARISON.md](COMPARISON.md)."
 
 
-MADE = (files, runs, longer, quality, goals, copying, context, peers, variants, frontier, where, comparison)
+MADE = (
+    *(files, runs, longer, quality, goals, copying, context, peers, variants, frontier, where, start, clipping),
+    *(autoguidance, sweeps, comparison),
+)
 TABLES = {f.__name__: f for f in MADE}
 
 

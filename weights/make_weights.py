@@ -2,9 +2,9 @@
 
     python -m weights.make_weights                 # all of them, then measure
     python -m weights.make_weights classifier      # sprite_classifier.pth
-    python -m weights.make_weights unconditional   # model_0, _4, _8, _31, _31_averaged and model_trained.pth
+    python -m weights.make_weights unconditional   # model_0, _4, _8, _31 and model_trained.pth
     python -m weights.make_weights longer          # one more leg of training, kept if it is better
-    python -m weights.make_weights context         # context_model_31 and context_model_trained.pth
+    python -m weights.make_weights context         # context_model_trained.pth
     python -m weights.make_weights peers           # other recipes: figures and pictures only
     python -m weights.make_weights --evaluate      # measure what is there, into metrics.json
     python -m weights.make_weights --evaluate frontier where    # some of it
@@ -61,7 +61,7 @@ LABELS = DATA_DIR / "sprite_labels_nc_1788_16x16.npy"
 CAPTIONS = DATA_DIR / "sprite_captions_1788.csv"
 
 SEED = 0
-# An epoch shows each sprite twenty times, each time augmented anew; of the context run twelve.
+# An epoch shows each sprite twenty times, each time augmented anew.
 UNCONDITIONAL = Recipe(epochs=32, views=20, largest_weight=5.0, seed=SEED)
 # Epochs of the further legs of the unconditional run. Each has its own seed, and ends at a rate of 0,
 # so that what there is can be used whenever the patience ends; that was after the fifth.
@@ -72,7 +72,7 @@ RECIPES = {
     # learned. The class is decided at high levels, where 1/ᾱ is large.
     "context": replace(
         UNCONDITIONAL,
-        views=12,
+        epochs=24,
         rate=0.5,
         context_dropout=CONTEXT_DROPOUT,
         largest_weight=math.inf,
@@ -81,7 +81,7 @@ RECIPES = {
     "peers": replace(UNCONDITIONAL, epochs=5),
 }
 PREFIX = {"unconditional": "model", "context": "context_model"}  # of the files' names
-KEPT_EPOCHS = {"unconditional": (0, 4, 8, 31), "context": (31,)}
+KEPT_EPOCHS = {"unconditional": (0, 4, 8, 31)}
 # what is made where nothing is asked for
 RUNS = ("classifier", "unconditional", *["longer"] * len(LEGS), "context", "peers")
 
@@ -328,8 +328,6 @@ def main() -> None:
             if run == "unconditional":
                 figures |= measure_leg(Ruler(images), load_pretrained(trained, args.device), args.bf16)
                 record("longer", [])  # its legs begin anew, too
-                # for what is still measured with the network before the legs
-                save_weights(read_state(trained), WEIGHTS_DIR / "model_31_averaged.pth")
         record(run, figures | {"made_on": made_on})
     if everything or args.evaluate is not None:
         evaluate(args.evaluate or list(PARTS), images, labels, args.bf16, made_on)

@@ -348,7 +348,7 @@ def accuracies(sets: list[Tensor], labels: Tensor, ruler: Ruler) -> dict:
 
 
 def measure_epochs(ruler: Ruler, labels: Tensor, bf16: bool) -> dict:
-    """The kept epochs, and the averaged weights with other batch-norm statistics, by DDIM-25."""
+    """The kept epochs, and the last network with other batch-norm statistics, by DDIM-25."""
 
     def fsd(model: Callable) -> dict:
         sets = draw_sets(ruler, sample_ddim_context, None, bf16, model=model, n=25)
@@ -357,7 +357,7 @@ def measure_epochs(ruler: Ruler, labels: Tensor, bf16: bool) -> dict:
     device = ruler.images.device
     kept = [f"model_{epoch}" for epoch in (0, 4, 8, 31)]
     by_epoch = {name: fsd(stored(name, device, bf16)) for name in kept}
-    model = load_pretrained("model_31_averaged", device)
+    model = load_pretrained("model_trained", device)
     recomputed = with_recomputed_batch_norm(model, ruler.images, labels)
     norm = {"running statistics": fsd(model), "recomputed statistics": fsd(recomputed)}
 
