@@ -245,8 +245,8 @@ def autoguidance(metrics: dict) -> str:
                     row = [f"{about}: {sampler}", guide, q["passes"], pm(q["fsd"], 1)]
                     row += [pm(q["precision"]), pm(q["recall"]), pm(q["nearest"], 3)]
                     rows.append([*row, f"{100 * q['accuracy']['least']:.1f}" if "accuracy" in q else ""])
-    head = "network, start: sampler|guided by|passes|FSD|precision|recall|nearest|least class, %"
-    return table(head.split("|"), rows)
+    of_each = ("passes", "FSD", "precision", "recall", "nearest", "least class, %")
+    return table(["network, start: sampler", "guided by", *of_each], rows)
 
 
 def sweeps(metrics: dict) -> str:
@@ -268,10 +268,8 @@ def comparison(metrics: dict) -> str:
     return "Short runs that differ from the shipped recipe in one thing each are in [COMPARISON.md](COMPARISON.md)."
 
 
-MADE = (
-    *(files, runs, longer, quality, goals, copying, context, peers, variants, frontier, where, start, clipping),
-    *(autoguidance, sweeps, comparison),
-)
+MADE = (files, runs, longer, quality, goals, copying, context, peers, variants, frontier, where, start, clipping)
+MADE += (autoguidance, sweeps, comparison)
 TABLES = {f.__name__: f for f in MADE}
 
 

@@ -198,7 +198,8 @@ from random weights and differs from the shipped recipe in one thing. Its learni
 of one length can be compared, and runs of another length have a table row of their own. FSD is the Fréchet sprite
 distance of the averaged weights to 1,788 fresh sprites, of as many samples: mean ± standard deviation over three
 sampling seeds of one and the same network. What another seed of the training would give is not in it; the column
-*seed* tells the trainings apart. Seconds are those of the training alone, bits those of its arithmetic.
+*seed* tells the trainings apart. Seconds are those of the training alone, beside whatever else ran on the machine; bits
+are those of its arithmetic.
 """
 
 
