@@ -84,9 +84,10 @@ def mark(value: float, sign: str, bound: float) -> str:
 
 def best_in_50_passes(evaluation: dict) -> float:
     """The least FSD of the unconditional network, of the ways that were measured and ask networks at most 50 times."""
-    by_steps = [of for start in ("", "_from_mean") for of in evaluation.get(f"frontier{start}", {}).values()]
-    found = [figure["mean"] for of in by_steps for n, figure in of.items() if int(n) <= 50]
+    found = []
     for start in ("", "_from_mean"):
+        for of in evaluation.get(f"frontier{start}", {}).values():
+            found += [figure["mean"] for n, figure in of.items() if int(n) <= 50]
         for swept in evaluation.get(f"autoguidance_of_model_trained{start}", {}).values():
             guided = [ways["guided"] for ways in swept["quality"].values()]
             found += [q["fsd"]["mean"] for q in guided if q["passes"] <= 50]
